@@ -1,0 +1,123 @@
+//! From a circuit to its setup key, witness vector, assembly and verifier: the proof library's calls, in one place.
+
+use std::alloc::Global;
+
+use boojum::{
+    config::{CSConfig, ProvingCSConfig, SetupCSConfig},
+    cs::{
+        cs_builder::new_builder,
+        cs_builder_reference::CsReferenceImplementationBuilder,
+        implementations::reference_cs::CSReferenceAssembly,
+        traits::{
+            circuit::{CircuitBuilder, CircuitBuilderProxy, ErasedBuilderForVerifier},
+            cs::ConstraintSystem,
+        },
+    },
+    dag::StCircuitResolver,
+    field::traits::field_like::PrimeFieldLikeVectorized,
+};
+
+use crate::{
+    field::{Ext, FinalizationHint, NativeVerifier, Packed, ProofConfig, ProvingAssembly, TreeHasher, WitnessVector, Worker, F},
+    SetError, SetupKey,
+};
+
+/// A circuit that can be synthesized: its gates ([`CircuitBuilder`]), its tables and its constraints.
+pub trait SetCircuit: CircuitBuilder<F> + 'static {
+    /// Number of rows, a power of two. Exact: the trace is padded to it.
+    fn trace_len(&self) -> usize;
+
+    /// An upper bound on the number of variables.
+    fn max_variables(&self) -> usize {
+        1 << 23
+    }
+
+    /// Adds the lookup tables.
+    fn add_tables<CS: ConstraintSystem<F>>(&self, _cs: &mut CS) {}
+
+    /// Adds the constraints, and in a proving configuration the values.
+    fn synthesize<CS: ConstraintSystem<F> + 'static>(&self, cs: &mut CS);
+}
+
+/// Synthesizes `circuit` under configuration `CFG`, evaluating gates over `P`. Without a hint it also finalizes and
+/// returns one.
+///
+/// # Panics
+/// If the circuit does not fit its trace.
+pub fn synthesize_with<C, CFG, P>(
+    circuit: &C,
+    hint: Option<&FinalizationHint>,
+) -> (CSReferenceAssembly<F, P, CFG, Global>, Option<FinalizationHint>)
+where
+    C: SetCircuit,
+    CFG: CSConfig,
+    P: PrimeFieldLikeVectorized<Base = F>,
+{
+    let trace_len = hint.map_or(circuit.trace_len(), |h| h.final_trace_len);
+    let builder = CsReferenceImplementationBuilder::<F, P, CFG, StCircuitResolver<F, CFG::ResolverConfig>>::new(
+        C::geometry(),
+        trace_len,
+    );
+    let builder = C::configure_builder(new_builder::<_, F>(builder));
+    let mut cs = builder.build(circuit.max_variables());
+    circuit.add_tables(&mut cs);
+    circuit.synthesize(&mut cs);
+    let made = match hint {
+        Some(hint) => {
+            cs.pad_and_shrink_using_hint(hint);
+            None
+        }
+        None => Some(cs.pad_and_shrink().1),
+    };
+    (cs.into_assembly::<Global>(), made)
+}
+
+/// The finalization hint alone, without polynomials.
+///
+/// # Errors
+/// [`SetError::Inconsistent`] if the library made none.
+pub fn finalization_hint<C: SetCircuit>(circuit: &C) -> Result<FinalizationHint, SetError> {
+    let (_, hint) = synthesize_with::<C, SetupCSConfig, Packed>(circuit, None);
+    hint.ok_or_else(|| SetError::Inconsistent("setup made no finalization hint".into()))
+}
+
+/// Makes the setup key of `circuit`, whose values are ignored.
+///
+/// # Errors
+/// [`SetError::Inconsistent`] if the library made no finalization hint.
+pub fn setup_key<C: SetCircuit>(circuit: &C, config: &ProofConfig, worker: &Worker) -> Result<SetupKey, SetError> {
+    let (assembly, hint) = synthesize_with::<C, SetupCSConfig, Packed>(circuit, None);
+    let hint = hint.ok_or_else(|| SetError::Inconsistent("setup made no finalization hint".into()))?;
+    let (base, _lde, vk, tree, variables_hint, witness_hint) =
+        assembly.get_full_setup::<TreeHasher>(worker, config.fri_lde_factor, config.merkle_tree_cap_size);
+    Ok(SetupKey { vk, hint, base, tree, variables_hint, witness_hint })
+}
+
+/// Synthesizes `circuit` into its witness vector.
+///
+/// # Errors
+/// [`SetError::Inconsistent`] if the library made no witness.
+pub fn witness_vector<C: SetCircuit>(circuit: &C, hint: &FinalizationHint) -> Result<WitnessVector, SetError> {
+    let (mut assembly, _) = synthesize_with::<C, ProvingCSConfig, Packed>(circuit, Some(hint));
+    assembly.witness.take().ok_or_else(|| SetError::Inconsistent("synthesis made no witness".into()))
+}
+
+/// The empty assembly a prover needs: gates and tables, no rows.
+pub fn empty_assembly<C: SetCircuit>(circuit: &C, hint: &FinalizationHint) -> ProvingAssembly {
+    let builder = CsReferenceImplementationBuilder::<
+        F,
+        Packed,
+        ProvingCSConfig,
+        StCircuitResolver<F, <ProvingCSConfig as CSConfig>::ResolverConfig>,
+    >::new(C::geometry(), hint.final_trace_len);
+    let builder = C::configure_builder(new_builder::<_, F>(builder));
+    let mut cs = builder.build(1usize << 10);
+    circuit.add_tables(&mut cs);
+    cs.into_assembly_for_repeated_proving::<Global>(hint)
+}
+
+/// The native verifier for circuits of type `C`.
+pub fn verifier<C: SetCircuit>() -> NativeVerifier {
+    let builder: Box<dyn ErasedBuilderForVerifier<F, Ext>> = CircuitBuilderProxy::<F, C>::dyn_verifier_builder::<Ext>();
+    builder.create_verifier()
+}
