@@ -1,0 +1,163 @@
+//! What can go wrong with keys.
+
+use std::path::{Path, PathBuf};
+
+use ingot_circuit_set::SetError;
+use ingot_types::{CircuitKey, RetryClass};
+
+use crate::Blake3Hash;
+
+/// An error of the key store. Files are named; a mismatch says what was expected and what was found.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum KeyError {
+    /// A file cannot be read or written.
+    #[error("cannot {action} {path}: {source}")]
+    Io {
+        /// What was tried: `read`, `write`.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// A file that the manifest names is not there.
+    #[error("{path} is missing; `ingot keygen` makes it")]
+    Missing {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A file has another size than the manifest says.
+    #[error("{path}: expected {expected} bytes by the key manifest, found {found}")]
+    Size {
+        /// The file.
+        path: PathBuf,
+        /// Bytes by the manifest.
+        expected: u64,
+        /// Bytes on disk.
+        found: u64,
+    },
+    /// A file has another hash than the manifest says.
+    #[error("{path}: expected BLAKE3 {expected} by the key manifest, found {found}")]
+    Hash {
+        /// The file.
+        path: PathBuf,
+        /// Hash by the manifest.
+        expected: Blake3Hash,
+        /// Hash of what is on disk.
+        found: Blake3Hash,
+    },
+    /// A key that was just made differs from the manifest's pin.
+    #[error("{file}, as this build makes it, does not match the key manifest: expected BLAKE3 {expected}, found {found}")]
+    Pin {
+        /// Name of the file.
+        file: String,
+        /// Hash by the manifest.
+        expected: Blake3Hash,
+        /// Hash of what was made.
+        found: Blake3Hash,
+    },
+    /// A file whose hash is right and whose contents are not: the manifest was made by an incompatible build.
+    #[error("{path}: {source}")]
+    Contents {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: SetError,
+    },
+    /// A manifest that cannot be used.
+    #[error("{path}, line {line}: {reason}")]
+    Manifest {
+        /// The manifest.
+        path: PathBuf,
+        /// Line, counted from 1.
+        line: usize,
+        /// What is wrong there.
+        reason: String,
+    },
+    /// A manifest of another circuit set, version or parameter set.
+    #[error("{path}: {field} is `{found}`, expected `{expected}`")]
+    OtherSet {
+        /// The manifest.
+        path: PathBuf,
+        /// The field that differs.
+        field: &'static str,
+        /// What this circuit set has.
+        expected: String,
+        /// What the manifest has.
+        found: String,
+    },
+    /// A circuit that the manifest does not know.
+    #[error("{path} has no entry for circuit {key} (round:id)")]
+    NoEntry {
+        /// The manifest.
+        path: PathBuf,
+        /// The circuit.
+        key: CircuitKey,
+    },
+    /// A circuit needs more memory than it may have.
+    #[error("making the key of {name} ({key}) needs about {needed} bytes of memory, more than the {allowed} allowed")]
+    Memory {
+        /// The circuit.
+        key: CircuitKey,
+        /// Its name.
+        name: &'static str,
+        /// Its estimate.
+        needed: u64,
+        /// The budget.
+        allowed: u64,
+    },
+    /// Key dependencies that can never be met.
+    #[error("the key of {key} (round:id) waits for keys that are never made")]
+    Cycle {
+        /// The circuit.
+        key: CircuitKey,
+    },
+    /// The circuit set failed.
+    #[error("making the key of {name} ({key}): {source}")]
+    Set {
+        /// The circuit.
+        key: CircuitKey,
+        /// Its name.
+        name: &'static str,
+        /// What it says.
+        source: SetError,
+    },
+    /// The proof library panicked.
+    #[error("making the key of {name} ({key}) panicked: {message}")]
+    Panicked {
+        /// The circuit.
+        key: CircuitKey,
+        /// Its name.
+        name: &'static str,
+        /// The panic's message.
+        message: String,
+    },
+    /// Asked to stop.
+    #[error("stopped; run the same command again to go on")]
+    Stopped,
+}
+
+impl KeyError {
+    pub(crate) fn io(action: &'static str, path: &Path, source: std::io::Error) -> Self {
+        if action == "read" && source.kind() == std::io::ErrorKind::NotFound {
+            return Self::Missing { path: path.to_owned() };
+        }
+        Self::Io { action, path: path.to_owned(), source }
+    }
+
+    /// Whether the file is damaged or gone, so that making it again helps.
+    pub fn is_damaged_file(&self) -> bool {
+        matches!(self, Self::Missing { .. } | Self::Size { .. } | Self::Hash { .. } | Self::Contents { .. })
+    }
+
+    /// How a failed attempt with this error is to be treated.
+    pub fn retry_class(&self) -> RetryClass {
+        match self {
+            Self::Io { .. } | Self::Missing { .. } | Self::Stopped => RetryClass::Transient,
+            Self::Memory { .. } => RetryClass::Resource,
+            Self::Set { source, .. } => source.retry_class(),
+            _ => RetryClass::Deterministic,
+        }
+    }
+}

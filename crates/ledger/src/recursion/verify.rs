@@ -1,0 +1,136 @@
+//! Verifying a proof in-circuit, and what has to be known about it beforehand.
+
+use boojum::{
+    cs::{
+        implementations::{pow::NoPow, verifier::VerificationKeyCircuitGeometry},
+        traits::{
+            circuit::{CircuitBuilder, CircuitBuilderProxy},
+            cs::ConstraintSystem,
+        },
+    },
+    gadgets::{
+        boolean::Boolean,
+        num::Num,
+        recursion::{
+            allocated_proof::AllocatedProof, allocated_vk::AllocatedVerificationKey,
+            recursive_transcript::GoldilocksPoisedon2CircuitTranscript,
+            recursive_tree_hasher::CircuitGoldilocksPoseidon2Sponge, recursive_verifier::RecursiveVerifier,
+        },
+    },
+};
+use ingot_circuit_set::{
+    field::{Digest, Ext, Proof, ProofConfig, Transcript, F},
+    SetError,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    gadgets::{
+        hash::{hash, DigestVar},
+        logic,
+    },
+    native::hash::VERIFICATION_KEY,
+};
+
+/// A verification key in-circuit.
+pub type VkVar = AllocatedVerificationKey<F, CircuitGoldilocksPoseidon2Sponge>;
+
+/// What a verifying circuit knows for certain about the proofs it verifies: constants of that circuit, because a key's
+/// commitment does not cover them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VerifiedCircuit {
+    /// Geometry, rows, places of the public input, selectors.
+    pub geometry: VerificationKeyCircuitGeometry,
+    /// Proof parameters.
+    pub config: ProofConfig,
+}
+
+impl VerifiedCircuit {
+    /// Checks that a key's cap and proofs have the shape that synthesis relies on; `what` names them in the error.
+    ///
+    /// # Errors
+    /// [`SetError::Inconsistent`] if they have another shape.
+    pub fn check_shape(&self, what: &str, cap: &[Digest], proofs: &[&Proof]) -> Result<(), SetError> {
+        let refuse = |reason: String| Err(SetError::Inconsistent(format!("{what}: {reason}")));
+        let cap_size = self.geometry.cap_size;
+        if cap.len() != cap_size {
+            return refuse(format!("the key's cap has {} digests, not {cap_size}", cap.len()));
+        }
+        for proof in proofs {
+            if proof.proof_config != self.config {
+                return refuse(format!("proof made with {:?}, not {:?}", proof.proof_config, self.config));
+            }
+            if proof.public_inputs.len() != self.geometry.num_public_inputs() {
+                return refuse(format!("proof with {} public inputs", proof.public_inputs.len()));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Asserts that all circuits whose proofs one in-circuit verifier takes have the same geometry; `circuits` names each.
+///
+/// # Errors
+/// [`SetError::Inconsistent`] naming two that differ.
+pub fn assert_identical(circuits: &[(&str, &VerificationKeyCircuitGeometry)]) -> Result<(), SetError> {
+    let Some((first, rest)) = circuits.split_first() else { return Ok(()) };
+    match rest.iter().find(|(_, geometry)| *geometry != first.1) {
+        None => Ok(()),
+        Some((name, geometry)) => Err(SetError::Inconsistent(format!(
+            "{} and {name} must have the same fixed parameters: {:?} and {geometry:?}",
+            first.0, first.1
+        ))),
+    }
+}
+
+/// Allocates a key's cap as a witness and returns it with its commitment, H8.
+pub fn allocate_vk<CS: ConstraintSystem<F>>(cs: &mut CS, cap: &[Digest]) -> (VkVar, DigestVar) {
+    let cap: Vec<DigestVar> = cap.iter().map(|digest| logic::allocate_all(cs, *digest)).collect();
+    let commitment = hash(cs, VERIFICATION_KEY, cap.as_flattened());
+    (VkVar { setup_merkle_tree_cap: cap }, commitment)
+}
+
+/// Verifies proofs of one circuit geometry.
+pub struct InCircuitVerifier<'a, CS: ConstraintSystem<F> + 'static> {
+    inner: RecursiveVerifier<F, Ext, CS>,
+    verified: &'a VerifiedCircuit,
+}
+
+impl<'a, CS: ConstraintSystem<F> + 'static> InCircuitVerifier<'a, CS> {
+    /// A verifier for proofs of circuits with the gates of `C`.
+    pub fn new<C: CircuitBuilder<F> + 'static>(cs: &mut CS, verified: &'a VerifiedCircuit) -> Self {
+        let builder = CircuitBuilderProxy::<F, C>::dyn_recursive_verifier_builder::<Ext, CS>();
+        Self { inner: builder.create_recursive_verifier(cs), verified }
+    }
+
+    /// Enforces, iff `needed`, that `proof` is valid under `vk` and that its public input is `public_input`.
+    ///
+    /// `proof` may be any well-formed one where it is not needed. `None` is for setup alone.
+    pub fn verify_if(
+        &self,
+        cs: &mut CS,
+        needed: Boolean<F>,
+        vk: &VkVar,
+        proof: Option<&Proof>,
+        public_input: &DigestVar,
+    ) {
+        let VerifiedCircuit { geometry, config } = self.verified;
+        let proof = AllocatedProof::allocate_from_witness(cs, proof.cloned(), &self.inner, geometry, config);
+        let (valid, inputs) = self
+            .inner
+            .verify::<CircuitGoldilocksPoseidon2Sponge, Transcript, GoldilocksPoisedon2CircuitTranscript, NoPow>(
+                cs,
+                (),
+                &proof,
+                geometry,
+                config,
+                vk,
+            );
+        logic::enforce_true_if(cs, needed, valid);
+        let inputs: &[Num<F>] = &inputs;
+        debug_assert_eq!(inputs.len(), public_input.len(), "checked by every constructor");
+        for (input, expected) in inputs.iter().zip(public_input) {
+            logic::enforce_equal_if(cs, needed, input, expected);
+        }
+    }
+}
