@@ -7,3 +7,5 @@ pub mod gadgets;
 pub mod native;
 pub mod queue;
 pub mod security;
+#[doc(hidden)]
+pub mod testing;

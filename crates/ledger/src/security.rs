@@ -103,7 +103,10 @@ pub struct Shape {
 
 /// Number of openings that a proof batches with powers of the DEEP challenge: a property of its circuit.
 pub fn batched_openings(proof: &Proof) -> usize {
-    proof.values_at_z.len() + proof.values_at_z_omega.len() + proof.values_at_0.len() + proof.public_inputs.len()
+    proof.values_at_z.len()
+        + proof.values_at_z_omega.len()
+        + proof.values_at_0.len()
+        + proof.public_inputs.len()
 }
 
 /// A round of the protocol in which a cheating prover could be lucky.
@@ -161,7 +164,8 @@ pub fn proven_rounds(set: &ParameterSet, shape: Shape, m: u32) -> ProvenSecurity
     let field_bits = 2.0 * (F::ORDER as f64).log2();
     let list = m_half / sqrt_rate;
     let line = |length: f64| {
-        (2.0 * m_half.powi(5) + 3.0 * m_half * far * rate) * length / (3.0 * rate * sqrt_rate) + m_half / sqrt_rate
+        (2.0 * m_half.powi(5) + 3.0 * m_half * far * rate) * length / (3.0 * rate * sqrt_rate)
+            + m_half / sqrt_rate
     };
     let bits = |numerator: f64| field_bits - numerator.log2();
 

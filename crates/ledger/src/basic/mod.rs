@@ -4,4 +4,5 @@ pub mod closed_form;
 pub mod executor;
 mod path;
 pub mod hasher;
+pub mod instances;
 pub mod signature;

@@ -6,7 +6,7 @@
 use boojum::{
     config::{CSConfig, CSWitnessEvaluationConfig},
     cs::{traits::cs::ConstraintSystem, Place},
-    field::{Field, PrimeField, U64Representable},
+    field::{Field, U64Representable},
     gadgets::{boolean::Boolean, num::Num},
 };
 use ingot_circuit_set::field::F;

@@ -58,7 +58,10 @@ pub(crate) fn deserialize<'de, T: Elements, D: Deserializer<'de>>(deserializer: 
         raw.copy_from_slice(chunk);
         let value = u64::from_le_bytes(raw);
         let element = F::from_u64(value).ok_or_else(|| {
-            D::Error::custom(format_args!("field element {value:#x} is not below the modulus {:#x}", F::ORDER))
+            D::Error::custom(format_args!(
+                "field element {value:#x} is not below the modulus {:#x}",
+                F::ORDER
+            ))
         })?;
         elements.push(element);
     }

@@ -105,7 +105,9 @@ pub enum Violation {
         index: u32,
     },
     /// The authorisation has expired.
-    #[error("expected a batch number of at most {valid_until} (the authorisation's valid-until), found {batch}")]
+    #[error(
+        "expected a batch number of at most {valid_until} (the authorisation's valid-until), found {batch}"
+    )]
     Expired {
         /// Last batch that may contain the operation.
         valid_until: u32,
@@ -167,7 +169,8 @@ pub fn execute_on(
     let mut run = Run { state, context, checks, fees: 0, deposits: 0, published: 0 };
     let mut cycles = Vec::with_capacity(operations.len());
     for (operation, op) in operations.iter().enumerate() {
-        let cycle = run.apply(op).map_err(|violation| ExecutionError { operation, name: op.name(), violation })?;
+        let cycle =
+            run.apply(op).map_err(|violation| ExecutionError { operation, name: op.name(), violation })?;
         cycles.push(cycle);
     }
     Ok(Trace {
@@ -230,8 +233,13 @@ impl<S: State> Run<'_, S> {
                     authorization,
                 })?;
                 let credited = self.update(*to, |run, old| run.credit(*to, old, *amount))?;
-                let record =
-                    Record::Transfer { from: *from, amount: *amount, next_key: *next_key, to: *to, fee: *fee };
+                let record = Record::Transfer {
+                    from: *from,
+                    amount: *amount,
+                    next_key: *next_key,
+                    to: *to,
+                    fee: *fee,
+                };
                 Ok(Cycle {
                     record: record.encode(),
                     payout: None,
@@ -252,7 +260,8 @@ impl<S: State> Run<'_, S> {
                     authorization,
                 })?;
                 let nonce = debited.old.nonce;
-                let record = Record::Withdraw { from: *from, amount: *amount, next_key: *next_key, fee: *fee };
+                let record =
+                    Record::Withdraw { from: *from, amount: *amount, next_key: *next_key, fee: *fee };
                 let payout = Record::Payout { from: *from, amount: *amount, address: *address, nonce };
                 Ok(Cycle {
                     record: record.encode(),

@@ -149,7 +149,10 @@ pub fn digest_hex(digest: &Digest) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use boojum::{algebraic_props::round_function::AlgebraicRoundFunction, implementations::poseidon2::Poseidon2Goldilocks};
+    use boojum::{
+        algebraic_props::round_function::AlgebraicRoundFunction,
+        implementations::poseidon2::Poseidon2Goldilocks,
+    };
 
     #[test]
     fn the_permutation_is_the_round_function_of_the_circuits() {

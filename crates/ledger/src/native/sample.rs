@@ -1,7 +1,6 @@
 //! Valid batches from a seed: for the demo, for load, and as the starting point of tests.
 
-use boojum::field::U64Representable;
-use ingot_circuit_set::field::{Digest, F};
+use ingot_circuit_set::field::Digest;
 use rand_chacha::{
     rand_core::{RngCore, SeedableRng},
     ChaCha12Rng,
@@ -12,7 +11,7 @@ use super::{
     header::domain,
     operation::{Authorization, DebitMessage, Operation, Target},
     record::Address,
-    tree::{Leaf, State, Tree},
+    tree::{Leaf, Tree},
     wots::SecretKey,
 };
 
@@ -146,7 +145,6 @@ impl SampleLedger {
                     _ => self.random_account().unwrap_or(from),
                 };
                 let (amount, fee) = self.split_balance(from);
-                // A credit must fit; the sums in a sample are far below 2^64.
                 let amount = if kind == 6 { 0 } else { amount };
                 self.transfer(from, to, amount, fee);
             }
@@ -203,7 +201,8 @@ impl SampleLedger {
             Target::Address(_) => self.number,
         };
         let domain = self.domain;
-        let message = DebitMessage { domain, from, nonce: old.nonce, amount, fee, target, next_key, valid_until };
+        let message =
+            DebitMessage { domain, from, nonce: old.nonce, amount, fee, target, next_key, valid_until };
         let signature = self.secret(from, old.nonce).sign_unrecorded(&message.hash());
         let balance = old.balance.wrapping_sub(amount).wrapping_sub(fee);
         self.now.update(from, Leaf { key: next_key, balance, nonce });
@@ -283,9 +282,4 @@ pub fn maximal_amounts(seed: u64) -> Batch {
         .withdraw(2, [0; 20], u64::MAX, 0)
         .transfer(2, 1, 0, 0);
     ledger.batch()
-}
-
-/// A digest with small elements, for tests that need some key.
-pub fn small_digest(value: u32) -> Digest {
-    std::array::from_fn(|i| F::from_u64_unchecked(u64::from(value) * 4 + i as u64))
 }

@@ -169,7 +169,8 @@ impl SigningKeyStore {
         let mut signed = HashMap::with_capacity(whole.len());
         for (number, entry) in (0u64..).zip(whole) {
             let at = HEAD_BYTES + ENTRY_BYTES * number as usize;
-            let (key, entry) = parse_entry(number, entry).map_err(|(expected, found)| malformed(at, expected, found))?;
+            let (key, entry) =
+                parse_entry(number, entry).map_err(|(expected, found)| malformed(at, expected, found))?;
             if signed.insert(key, entry).is_some() {
                 return Err(malformed(at, "each key once".into(), format!("key {} again", digest_hex(&key))));
             }

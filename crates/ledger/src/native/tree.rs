@@ -60,7 +60,13 @@ impl Default for Leaf {
 
 impl fmt::Debug for Leaf {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Leaf {{ key: {}, balance: {}, nonce: {} }}", digest_hex(&self.key), self.balance, self.nonce)
+        write!(
+            f,
+            "Leaf {{ key: {}, balance: {}, nonce: {} }}",
+            digest_hex(&self.key),
+            self.balance,
+            self.nonce
+        )
     }
 }
 
@@ -251,7 +257,10 @@ impl PartialTree {
     ///
     /// # Errors
     /// [`TreeError`], naming the first entry that is wrong.
-    pub fn new<'a>(root: Digest, entries: impl IntoIterator<Item = &'a TouchedLeaf>) -> Result<Self, TreeError> {
+    pub fn new<'a>(
+        root: Digest,
+        entries: impl IntoIterator<Item = &'a TouchedLeaf>,
+    ) -> Result<Self, TreeError> {
         let mut tree = Self { root, nodes: Nodes::default(), leaves: BTreeMap::new() };
         for TouchedLeaf { index, leaf, siblings } in entries {
             let index = *index;

@@ -138,7 +138,8 @@ impl SecretKey {
         };
         let mut stream = derive("ingot ledger v1: one-time signature chains");
         let s = std::array::from_fn(|_| next_element(&mut stream));
-        let chains: [ChainValue; CHAINS] = std::array::from_fn(|_| std::array::from_fn(|_| next_element(&mut stream)));
+        let chains: [ChainValue; CHAINS] =
+            std::array::from_fn(|_| std::array::from_fn(|_| next_element(&mut stream)));
         let mut randomizer_key = [0; 32];
         derive("ingot ledger v1: signature randomizer key").fill(&mut randomizer_key);
 

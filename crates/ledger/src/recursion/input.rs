@@ -1,5 +1,6 @@
 //! What the recursion circuits are asked: their inputs, and how these become public inputs.
 
+use boojum::field::Field;
 use ingot_circuit_set::field::{Digest, Vk, F};
 use serde::{Deserialize, Serialize};
 
@@ -45,6 +46,13 @@ impl<T: Copy> LeafParameters<T> {
 }
 
 impl LeafParameters {
+    /// No parameters: stands for them where values do not matter.
+    pub const ZERO: Self = Self {
+        circuit_type: F::ZERO,
+        basic_vk_commitment: [F::ZERO; 4],
+        leaf_vk_commitment: [F::ZERO; 4],
+    };
+
     /// Parameters of the branch over basic circuit `circuit_type`, from the two keys.
     pub fn new(circuit_type: u32, basic: &Vk, leaf: &Vk) -> Self {
         Self {
@@ -80,6 +88,10 @@ impl<T: Copy> RecursionKeys<T> {
 }
 
 impl RecursionKeys {
+    /// No keys: stands for them where values do not matter.
+    pub const ZERO: Self =
+        Self { leaf_parameters: [LeafParameters::ZERO; BRANCHES], node_vk_commitment: [F::ZERO; 4] };
+
     /// `vk_set`, the header's commitment to every key: H8(tip key, node key, leaf parameters by branch).
     pub fn vk_set(&self, tip_vk_commitment: &Digest) -> Digest {
         let parameters = self.leaf_parameters.iter().flat_map(LeafParameters::elements);

@@ -10,7 +10,6 @@ use boojum::{
     },
     gadgets::{
         boolean::Boolean,
-        num::Num,
         recursion::{
             allocated_proof::AllocatedProof, allocated_vk::AllocatedVerificationKey,
             recursive_transcript::GoldilocksPoisedon2CircuitTranscript,
@@ -22,8 +21,6 @@ use ingot_circuit_set::{
     field::{Digest, Ext, Proof, ProofConfig, Transcript, F},
     SetError,
 };
-use serde::{Deserialize, Serialize};
-
 use crate::{
     gadgets::{
         hash::{hash, DigestVar},
@@ -37,24 +34,48 @@ pub type VkVar = AllocatedVerificationKey<F, CircuitGoldilocksPoseidon2Sponge>;
 
 /// What a verifying circuit knows for certain about the proofs it verifies: constants of that circuit, because a key's
 /// commitment does not cover them.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VerifiedCircuit {
-    /// Geometry, rows, places of the public input, selectors.
-    pub geometry: VerificationKeyCircuitGeometry,
-    /// Proof parameters.
-    pub config: ProofConfig,
+    geometry: VerificationKeyCircuitGeometry,
+    config: ProofConfig,
 }
 
 impl VerifiedCircuit {
+    /// From a key's geometry (rows, places of the public input, selectors) and the proof parameters.
+    ///
+    /// # Errors
+    /// [`SetError::Inconsistent`] if the in-circuit verifier cannot take such proofs: it wants four public inputs and
+    /// no proof of work, and the parameters must be the ones that the key was made for.
+    pub fn new(geometry: &VerificationKeyCircuitGeometry, config: &ProofConfig) -> Result<Self, SetError> {
+        let refuse = |reason: String| Err(SetError::Inconsistent(format!("circuit to verify: {reason}")));
+        if geometry.num_public_inputs() != 4 {
+            return refuse(format!("{} public inputs, not 4", geometry.num_public_inputs()));
+        }
+        if config.pow_bits != 0 || config.fri_folding_schedule.is_some() {
+            return refuse(format!("{config:?} asks for proof of work or a folding schedule"));
+        }
+        if (geometry.fri_lde_factor, geometry.cap_size) != (config.fri_lde_factor, config.merkle_tree_cap_size) {
+            return refuse(format!(
+                "key made for LDE {}, cap {}, but {config:?}",
+                geometry.fri_lde_factor, geometry.cap_size
+            ));
+        }
+        Ok(Self { geometry: geometry.clone(), config: config.clone() })
+    }
+
+    /// Digests of a key's cap.
+    pub fn cap_size(&self) -> usize {
+        self.geometry.cap_size
+    }
+
     /// Checks that a key's cap and proofs have the shape that synthesis relies on; `what` names them in the error.
     ///
     /// # Errors
     /// [`SetError::Inconsistent`] if they have another shape.
     pub fn check_shape(&self, what: &str, cap: &[Digest], proofs: &[&Proof]) -> Result<(), SetError> {
         let refuse = |reason: String| Err(SetError::Inconsistent(format!("{what}: {reason}")));
-        let cap_size = self.geometry.cap_size;
-        if cap.len() != cap_size {
-            return refuse(format!("the key's cap has {} digests, not {cap_size}", cap.len()));
+        if cap.len() != self.cap_size() {
+            return refuse(format!("the key's cap has {} digests, not {}", cap.len(), self.cap_size()));
         }
         for proof in proofs {
             if proof.proof_config != self.config {
@@ -127,8 +148,7 @@ impl<'a, CS: ConstraintSystem<F> + 'static> InCircuitVerifier<'a, CS> {
                 vk,
             );
         logic::enforce_true_if(cs, needed, valid);
-        let inputs: &[Num<F>] = &inputs;
-        debug_assert_eq!(inputs.len(), public_input.len(), "checked by every constructor");
+        // As many of one as of the other: `VerifiedCircuit::new`.
         for (input, expected) in inputs.iter().zip(public_input) {
             logic::enforce_equal_if(cs, needed, input, expected);
         }
