@@ -7,5 +7,5 @@ pub mod gadgets;
 pub mod native;
 pub mod queue;
 pub mod security;
-#[doc(hidden)]
+#[cfg(feature = "testing")]
 pub mod testing;

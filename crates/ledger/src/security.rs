@@ -234,6 +234,12 @@ mod tests {
             assert!(best.bits() >= 80.0, "{best:?}");
             assert!(best.rounds.iter().all(|(_, bits)| *bits >= 80.0));
         }
+        for round in [Round::Permutation, Round::Constraints, Round::Deep] {
+            assert!(
+                at5.of(round).unwrap() > 97.0,
+                "{round:?} is far from the smallest, so its bounds may be coarse"
+            );
+        }
         assert_eq!(proven(&PROVEN80, TIP).multiplicity, 5);
         assert!(proven_bits(&PROVEN80, 1 << 15, 600) >= 80.0, "room for wider circuits");
         assert_eq!(legacy_bits(&PROVEN80), 176.0);

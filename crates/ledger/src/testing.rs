@@ -6,10 +6,12 @@
 
 use std::{
     alloc::Global,
+    cell::Cell,
     panic::{catch_unwind, AssertUnwindSafe},
 };
 
 use boojum::{
+    field::Field,
     config::{DevCSConfig, ProvingCSConfig},
     cs::implementations::reference_cs::CSReferenceAssembly,
 };
@@ -83,6 +85,16 @@ impl Checker {
         Ok((self.is_satisfied(witness)?, public_input))
     }
 
+    /// Whether value `index` sits in a general-purpose copied column, where a gate sees it. Others are a gate's
+    /// intermediates, the inverse that a zero check takes as a witness (free where the checked value is zero), or stand
+    /// in lookups alone.
+    pub fn is_seen_by_a_gate<C: SetCircuit>(&self, index: usize) -> bool {
+        let columns = C::geometry().num_columns_under_copy_permutation;
+        self.assembly.copy_permutation_data[..columns].iter().flatten().any(|variable| {
+            !variable.is_placeholder() && variable.as_variable_index() as usize == index
+        })
+    }
+
     /// The public input within `witness`.
     pub fn public_input(&self, witness: &WitnessVector) -> Vec<F> {
         let value = |&(column, row): &(usize, usize)| {
@@ -90,5 +102,71 @@ impl Checker {
             witness.all_values[variable.as_variable_index() as usize]
         };
         witness.public_inputs_locations.iter().map(value).collect()
+    }
+}
+
+/// What a dishonest prover changes during synthesis; everything downstream is then computed from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tamper {
+    /// Adds `delta` to the `index`-th witness value that the circuit takes from its input.
+    Allocation {
+        /// In order of synthesis.
+        index: usize,
+        /// Added in the field.
+        delta: u64,
+    },
+    /// Flips bits of output `output` of the `index`-th hint (bits, carries, borrows, words).
+    Hint {
+        /// In order of synthesis.
+        index: usize,
+        /// Modulo the number of outputs.
+        output: usize,
+        /// The bits.
+        flip: u64,
+    },
+}
+
+thread_local! {
+    static TAMPER: Cell<Option<Tamper>> = const { Cell::new(None) };
+    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
+    static HINTS: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Runs `synthesize` under `tamper`; returns its result and how many (allocations, hints) there were.
+pub fn tampered<T>(tamper: Option<Tamper>, synthesize: impl FnOnce() -> T) -> (T, usize, usize) {
+    TAMPER.set(tamper);
+    ALLOCATIONS.set(0);
+    HINTS.set(0);
+    let result = synthesize();
+    TAMPER.set(None);
+    (result, ALLOCATIONS.get(), HINTS.get())
+}
+
+/// Called with every witness value that a circuit takes from its input.
+pub(crate) fn tamper_allocation(mut value: F) -> F {
+    let at = ALLOCATIONS.replace(ALLOCATIONS.get() + 1);
+    if let Some(Tamper::Allocation { index, delta }) = TAMPER.get() {
+        if index == at {
+            value.add_assign(&F::from_u64_with_reduction(delta));
+        }
+    }
+    value
+}
+
+/// Called with every hint.
+pub(crate) fn tamper_hint<const I: usize, const N: usize>(
+    compute: impl FnOnce([u64; I]) -> [u64; N] + 'static + Send + Sync,
+) -> impl FnOnce([u64; I]) -> [u64; N] + 'static + Send + Sync {
+    let at = HINTS.replace(HINTS.get() + 1);
+    let change = match TAMPER.get() {
+        Some(Tamper::Hint { index, output, flip }) if index == at => Some((output % N, flip)),
+        _ => None,
+    };
+    move |inputs| {
+        let mut outputs = compute(inputs);
+        if let Some((output, flip)) = change {
+            outputs[output] ^= flip;
+        }
+        outputs
     }
 }

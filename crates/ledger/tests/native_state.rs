@@ -1,4 +1,5 @@
 //! The state tree: whole and partial trees agree, and a partial tree accepts nothing that is not in the state.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // helpers of tests
 
 use boojum::field::{Field, U64Representable};
 use ingot_circuit_set::field::{Digest, F};

@@ -1,4 +1,5 @@
 //! One-time signatures, and the journal that keeps them one-time.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // helpers of tests
 
 use std::{fs, io::Write};
 

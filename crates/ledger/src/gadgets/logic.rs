@@ -35,12 +35,14 @@ fn enforce_fma<CS: ConstraintSystem<F>>(
 
 /// A boolean with the witness value `value`.
 pub fn allocate_bool<CS: ConstraintSystem<F>>(cs: &mut CS, value: bool) -> Boolean<F> {
-    let variable = cs.alloc_single_variable_from_witness(F::from_u64_unchecked(u64::from(value)));
-    Boolean::from_variable_checked(cs, variable)
+    let value = allocate(cs, F::from_u64_unchecked(u64::from(value)));
+    Boolean::from_variable_checked(cs, value.get_variable())
 }
 
 /// A field element with the witness value `value`.
 pub fn allocate<CS: ConstraintSystem<F>>(cs: &mut CS, value: F) -> Num<F> {
+    #[cfg(feature = "testing")]
+    let value = crate::testing::tamper_allocation(value);
     Num::from_variable(cs.alloc_single_variable_from_witness(value))
 }
 

@@ -36,6 +36,8 @@ pub fn hint<CS: ConstraintSystem<F>, const I: usize, const N: usize>(
 ) -> [Num<F>; N] {
     let variables = cs.alloc_multiple_variables_without_values::<N>();
     if <CS::Config as CSConfig>::WitnessConfig::EVALUATE_WITNESS {
+        #[cfg(feature = "testing")]
+        let compute = crate::testing::tamper_hint(compute);
         let dependencies = inputs.map(|x| Place::from_variable(x.get_variable()));
         cs.set_values_with_dependencies(&dependencies, &Place::from_variables(variables), move |values: [F; I]| {
             compute(values.map(|x| x.as_u64_reduced())).map(F::from_u64_with_reduction)

@@ -16,7 +16,7 @@ use super::{
 };
 
 /// Chain id of sample batches: one that no chain has.
-pub const SAMPLE_CHAIN_ID: u64 = 0x1a6_07;
+pub const SAMPLE_CHAIN_ID: u64 = 0x0001_a607;
 /// Accounts before the first operation: enough for variety, few enough that accounts are used again.
 const ACCOUNTS: u64 = 12;
 
