@@ -124,7 +124,8 @@ pub(crate) fn is_temporary(path: &Path) -> bool {
     name.starts_with(b".") && name.ends_with(b".tmp")
 }
 
-fn folder_of(path: &Path) -> &Path {
+/// The folder that holds `path`.
+pub(crate) fn folder_of(path: &Path) -> &Path {
     match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),

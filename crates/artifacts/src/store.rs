@@ -11,7 +11,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    file::{context, is_temporary, read_verified, remove_if_there, sync_folder, write_atomically},
+    file::{context, folder_of, is_temporary, read_verified, remove_if_there, sync_folder, write_atomically},
     ArtifactError, Blake3,
 };
 
@@ -50,7 +50,7 @@ impl ArtifactStore {
     /// [`ArtifactError::Io`] if the folder cannot be created or written.
     pub fn open(folder: impl Into<PathBuf>) -> Result<Self, ArtifactError> {
         let folder = folder.into();
-        fs::create_dir_all(&folder).map_err(context("create", &folder))?;
+        create_folder(&folder)?;
         let store = Self { folder };
         store.lock_file()?;
         sync_folder(&store.folder)?;
@@ -176,6 +176,14 @@ impl ArtifactStore {
             .open(&path)
             .map_err(context("open", &path))
     }
+}
+
+/// Creates a folder with all above it, and makes the new names durable: a file is no safer than the path to it.
+fn create_folder(folder: &Path) -> Result<(), ArtifactError> {
+    let new: Vec<&Path> =
+        folder.ancestors().take_while(|f| !f.as_os_str().is_empty() && !f.exists()).collect();
+    fs::create_dir_all(folder).map_err(context("create", folder))?;
+    new.into_iter().map(folder_of).try_for_each(sync_folder)
 }
 
 /// The file's size if it was modified at least `min_age` ago; `None` if it is younger or gone.

@@ -1,4 +1,5 @@
 //! The store's promises, with damaged files, crash leftovers and several writers.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // helpers of tests are tests
 
 use std::{
     collections::BTreeSet,
@@ -179,8 +180,9 @@ fn collection_beside_writers_never_breaks_a_write() {
                 })
             })
             .collect();
-        writers.into_iter().for_each(|w| w.join().unwrap());
+        let results: Vec<_> = writers.into_iter().map(|w| w.join()).collect();
         stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        results.into_iter().for_each(|result| result.unwrap());
         collector.join().unwrap();
     });
     assert_eq!(names(&store).len(), 120);

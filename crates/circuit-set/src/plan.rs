@@ -47,7 +47,8 @@ impl AggregationPlan {
     /// Plans a batch with `basic` circuits of each id. `branch` maps a basic circuit id to its branch; `tip` and
     /// `scheduler` are the ids of those circuits.
     ///
-    /// Every branch passes one leaf round and at least one node round, however small it is.
+    /// Every branch passes one leaf round and at least one node round, however small it is. A node that would be alone
+    /// under its parent is not proved again: it moves up as it is.
     pub fn new(
         basic: &BTreeMap<CircuitId, u32>,
         arity: Arity,
@@ -68,13 +69,13 @@ impl AggregationPlan {
                 })
                 .collect();
             level = merge(&mut proofs, &level, arity.leaf, AggregationRound::Leaf, branch, 0);
+            level = merge(&mut proofs, &level, arity.node, AggregationRound::Node, branch, 0);
             let mut depth = 0;
-            loop {
-                level = merge(&mut proofs, &level, arity.node, AggregationRound::Node, branch, depth);
-                if level.len() == 1 {
-                    break;
-                }
+            while level.len() > 1 {
                 depth += 1;
+                let alone = (level.len() % arity.node.max(2) == 1).then(|| level.pop()).flatten();
+                level = merge(&mut proofs, &level, arity.node.max(2), AggregationRound::Node, branch, depth);
+                level.extend(alone);
             }
             roots.extend(level);
         }
@@ -151,6 +152,6 @@ mod tests {
         let plan = plan(&[9], 2);
         let depths: Vec<_> =
             plan.proofs.iter().filter(|p| p.slot.round == AggregationRound::Node).map(|p| p.slot.depth).collect();
-        assert_eq!(depths, [0, 0, 0, 1, 1, 2]);
+        assert_eq!(depths, [0, 0, 0, 1, 2], "the third node is not proved again at depth 1");
     }
 }

@@ -116,8 +116,8 @@ pub fn empty_assembly<C: SetCircuit>(circuit: &C, hint: &FinalizationHint) -> Pr
     cs.into_assembly_for_repeated_proving::<Global>(hint)
 }
 
-/// The native verifier for circuits of type `C`.
-pub fn verifier<C: SetCircuit>() -> NativeVerifier {
+/// The native verifier for circuits with the gates of `C`.
+pub fn verifier<C: CircuitBuilder<F> + 'static>() -> NativeVerifier {
     let builder: Box<dyn ErasedBuilderForVerifier<F, Ext>> = CircuitBuilderProxy::<F, C>::dyn_verifier_builder::<Ext>();
     builder.create_verifier()
 }

@@ -2,63 +2,39 @@
 
 use std::path::{Path, PathBuf};
 
+use ingot_artifacts::{ArtifactError, Blake3};
 use ingot_circuit_set::SetError;
 use ingot_types::{CircuitKey, RetryClass};
-
-use crate::Blake3Hash;
 
 /// An error of the key store. Files are named; a mismatch says what was expected and what was found.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum KeyError {
-    /// A file cannot be read or written.
-    #[error("cannot {action} {path}: {source}")]
+    /// A folder or thread that is needed cannot be had.
+    #[error("cannot {action} {path}: {source}", path = path.display())]
     Io {
-        /// What was tried: `read`, `write`.
+        /// What was tried, as a verb.
         action: &'static str,
-        /// The file.
+        /// The folder.
         path: PathBuf,
         /// Why not.
         source: std::io::Error,
     },
-    /// A file that the manifest names is not there.
-    #[error("{path} is missing; `ingot keygen` makes it")]
-    Missing {
-        /// The file.
-        path: PathBuf,
-    },
-    /// A file has another size than the manifest says.
-    #[error("{path}: expected {expected} bytes by the key manifest, found {found}")]
-    Size {
-        /// The file.
-        path: PathBuf,
-        /// Bytes by the manifest.
-        expected: u64,
-        /// Bytes on disk.
-        found: u64,
-    },
-    /// A file has another hash than the manifest says.
-    #[error("{path}: expected BLAKE3 {expected} by the key manifest, found {found}")]
-    Hash {
-        /// The file.
-        path: PathBuf,
-        /// Hash by the manifest.
-        expected: Blake3Hash,
-        /// Hash of what is on disk.
-        found: Blake3Hash,
-    },
+    /// A file cannot be read or written, is missing, or is not what the manifest pins.
+    #[error(transparent)]
+    File(#[from] ArtifactError),
     /// A key that was just made differs from the manifest's pin.
     #[error("{file}, as this build makes it, does not match the key manifest: expected BLAKE3 {expected}, found {found}")]
     Pin {
         /// Name of the file.
         file: String,
         /// Hash by the manifest.
-        expected: Blake3Hash,
+        expected: Blake3,
         /// Hash of what was made.
-        found: Blake3Hash,
+        found: Blake3,
     },
     /// A file whose hash is right and whose contents are not: the manifest was made by an incompatible build.
-    #[error("{path}: {source}")]
+    #[error("{path}: {source}", path = path.display())]
     Contents {
         /// The file.
         path: PathBuf,
@@ -66,7 +42,7 @@ pub enum KeyError {
         source: SetError,
     },
     /// A manifest that cannot be used.
-    #[error("{path}, line {line}: {reason}")]
+    #[error("{path}, line {line}: {reason}", path = path.display())]
     Manifest {
         /// The manifest.
         path: PathBuf,
@@ -76,7 +52,7 @@ pub enum KeyError {
         reason: String,
     },
     /// A manifest of another circuit set, version or parameter set.
-    #[error("{path}: {field} is `{found}`, expected `{expected}`")]
+    #[error("{path}: {field} is `{found}`, expected `{expected}`", path = path.display())]
     OtherSet {
         /// The manifest.
         path: PathBuf,
@@ -88,7 +64,7 @@ pub enum KeyError {
         found: String,
     },
     /// A circuit that the manifest does not know.
-    #[error("{path} has no entry for circuit {key} (round:id)")]
+    #[error("{path} has no entry for circuit {key} (round:id)", path = path.display())]
     NoEntry {
         /// The manifest.
         path: PathBuf,
@@ -140,21 +116,22 @@ pub enum KeyError {
 
 impl KeyError {
     pub(crate) fn io(action: &'static str, path: &Path, source: std::io::Error) -> Self {
-        if action == "read" && source.kind() == std::io::ErrorKind::NotFound {
-            return Self::Missing { path: path.to_owned() };
-        }
         Self::Io { action, path: path.to_owned(), source }
     }
 
     /// Whether the file is damaged or gone, so that making it again helps.
     pub fn is_damaged_file(&self) -> bool {
-        matches!(self, Self::Missing { .. } | Self::Size { .. } | Self::Hash { .. } | Self::Contents { .. })
+        match self {
+            Self::File(error) => error.is_bad_artifact(),
+            other => matches!(other, Self::Contents { .. }),
+        }
     }
 
     /// How a failed attempt with this error is to be treated.
     pub fn retry_class(&self) -> RetryClass {
         match self {
-            Self::Io { .. } | Self::Missing { .. } | Self::Stopped => RetryClass::Transient,
+            Self::File(error) => error.retry_class(),
+            Self::Io { .. } | Self::Stopped => RetryClass::Transient,
             Self::Memory { .. } => RetryClass::Resource,
             Self::Set { source, .. } => source.retry_class(),
             _ => RetryClass::Deterministic,

@@ -10,6 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use ingot_artifacts::{remove_leftovers, write_atomically, Blake3};
 use ingot_circuit_set::{
     decode,
     field::{Vk, Worker},
@@ -19,7 +20,7 @@ use ingot_types::{CircuitKey, RetryClass};
 
 use crate::{
     schedule::{Schedule, Task},
-    write_atomically, Blake3Hash, BuildReceipt, FileRole, KeyEntry, KeyError, KeyManifest, MANIFEST_FILE, RECEIPT_FILE,
+    BuildReceipt, FileRole, KeyEntry, KeyError, KeyManifest, MANIFEST_FILE, RECEIPT_FILE,
 };
 
 /// What is finished of a manifest that is being made for the first time.
@@ -83,9 +84,9 @@ pub struct CheckRow {
     /// The file's name.
     pub file: String,
     /// Hash by the manifest.
-    pub expected: Blake3Hash,
+    pub expected: Blake3,
     /// Hash of what this build makes.
-    pub found: Blake3Hash,
+    pub found: Blake3,
 }
 
 impl CheckRow {
@@ -108,7 +109,7 @@ pub fn generate(
     options: KeygenOptions<'_>,
 ) -> Result<KeygenReport, KeyError> {
     fs::create_dir_all(dir).map_err(|e| KeyError::io("write", dir, e))?;
-    remove_temporaries(dir)?;
+    remove_leftovers(dir)?;
     let manifest_path = dir.join(MANIFEST_FILE);
     let partial_path = dir.join(PARTIAL_MANIFEST);
     let known = known_manifest(set, &manifest_path, &partial_path, pinned)?;
@@ -129,8 +130,11 @@ pub fn generate(
 
     let finished = Mutex::new(finished);
     run(set, &finished, options, &|info, key, elapsed| {
-        let (entry, files) =
-            KeyEntry::of(info, &key).map_err(|source| KeyError::Set { key: info.key, name: info.name, source })?;
+        let (entry, files) = KeyEntry::of(info, &key).map_err(|source| KeyError::Set {
+            key: info.key,
+            name: info.name,
+            source,
+        })?;
         if let Some(expected) = known.find(info.key) {
             same(expected, &entry)?;
         }
@@ -158,7 +162,9 @@ pub fn generate(
         write_atomically(&dir.join(RECEIPT_FILE), receipt.to_toml_now().as_bytes())?;
     }
     match fs::remove_file(&partial_path) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(KeyError::io("write", &partial_path, e)),
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+            return Err(KeyError::io("write", &partial_path, e))
+        }
         _ => Ok(KeygenReport { manifest, kept, made }),
     }
 }
@@ -178,8 +184,11 @@ pub fn check(
     let rows = Mutex::new(Vec::new());
     run(set, &finished, options, &|info, key, elapsed| {
         let expected = manifest.entry(path, info.key)?;
-        let (found, _) =
-            KeyEntry::of(info, &key).map_err(|source| KeyError::Set { key: info.key, name: info.name, source })?;
+        let (found, _) = KeyEntry::of(info, &key).map_err(|source| KeyError::Set {
+            key: info.key,
+            name: info.name,
+            source,
+        })?;
         lock(&rows).extend(FileRole::ALL.map(|role| CheckRow {
             key: info.key,
             name: info.name,
@@ -376,15 +385,4 @@ fn read_vk_of_whole_entry(dir: &Path, entry: &KeyEntry) -> Result<Arc<Vk>, KeyEr
     decode("verification key", &vk.unwrap_or_default())
         .map(Arc::new)
         .map_err(|source| KeyError::Contents { path: dir.join(&pin.file), source })
-}
-
-/// Removes what an interrupted write left behind. The caller holds the folder for itself.
-fn remove_temporaries(dir: &Path) -> Result<(), KeyError> {
-    for entry in fs::read_dir(dir).map_err(|e| KeyError::io("read", dir, e))? {
-        let path = entry.map_err(|e| KeyError::io("read", dir, e))?.path();
-        if path.extension().is_some_and(|e| e == "tmp") {
-            fs::remove_file(&path).map_err(|e| KeyError::io("write", &path, e))?;
-        }
-    }
-    Ok(())
 }

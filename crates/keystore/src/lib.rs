@@ -3,18 +3,18 @@
 //! **Invariant:** no byte of a setup key, verification key or finalization hint is used before its size and BLAKE3 have
 //! been compared with a manifest.
 
-mod blob;
 mod cache;
 mod error;
 mod keygen;
 mod manifest;
+mod pin;
 mod receipt;
 mod schedule;
 mod store;
 
-pub use blob::{write_atomically, Blake3Hash, FilePin};
 pub use error::KeyError;
 pub use keygen::{check, generate, CheckRow, KeygenEvent, KeygenOptions, KeygenReport};
 pub use manifest::{vk_commitment, FileRole, KeyEntry, KeyManifest, MANIFEST_FILE, MANIFEST_FORMAT};
+pub use pin::FilePin;
 pub use receipt::{BuildReceipt, RECEIPT_FILE};
 pub use store::{DecodedKey, FileSource, KeyStore};

@@ -2,11 +2,12 @@
 
 use std::{collections::BTreeSet, fs, path::Path};
 
+use ingot_artifacts::Blake3;
 use ingot_circuit_set::{encode, field::Vk, CircuitInfo, CircuitSet, SetError, SetupKey};
 use ingot_types::{AggregationRound, CircuitId, CircuitKey, ProtocolVersion};
 use serde::{Deserialize, Serialize};
 
-use crate::{Blake3Hash, FilePin, KeyError};
+use crate::{FilePin, KeyError};
 
 /// Version of the manifest's form.
 pub const MANIFEST_FORMAT: u32 = 1;
@@ -48,7 +49,7 @@ pub struct KeyEntry {
     /// The circuit's name.
     pub name: String,
     /// See [`vk_commitment`].
-    pub vk_commitment: Blake3Hash,
+    pub vk_commitment: Blake3,
     /// The setup key's file.
     pub setup_key: FilePin,
     /// The verification key's file.
@@ -59,10 +60,17 @@ pub struct KeyEntry {
 
 /// BLAKE3 of the setup Merkle cap, each element as 8 bytes little-endian: names a verification key by what it commits to,
 /// in a way that does not depend on the circuit set.
-pub fn vk_commitment(vk: &Vk) -> Blake3Hash {
+pub fn vk_commitment(vk: &Vk) -> Blake3 {
     let bytes: Vec<u8> =
         vk.setup_merkle_tree_cap.iter().flatten().flat_map(|x| x.to_reduced_u64().to_le_bytes()).collect();
-    Blake3Hash::of(&bytes)
+    Blake3::of(&bytes)
+}
+
+/// A circuit's name as part of a file name: letters and digits, all else one dash.
+fn file_stem(name: &str) -> String {
+    let parts: Vec<&str> =
+        name.split(|c: char| !c.is_ascii_alphanumeric()).filter(|part| !part.is_empty()).collect();
+    parts.join("-")
 }
 
 impl KeyEntry {
@@ -71,16 +79,14 @@ impl KeyEntry {
     /// # Errors
     /// [`SetError::Malformed`] if a part cannot be encoded.
     pub fn of(info: &CircuitInfo, key: &SetupKey) -> Result<(Self, [Vec<u8>; 3]), SetError> {
-        let files =
-            [key.prover_part()?, encode("verification key", &key.vk)?, encode("finalization hint", &key.hint)?];
+        let files = [
+            key.prover_part()?,
+            encode("verification key", &key.vk)?,
+            encode("finalization hint", &key.hint)?,
+        ];
         let [setup_key, verification_key, finalization_hint] = [0, 1, 2].map(|i| {
-            let name = format!(
-                "{}-{}-{}.{}",
-                info.key.round as u8,
-                info.key.circuit_id,
-                info.name,
-                FileRole::ALL[i].extension()
-            );
+            let (round, id) = (info.key.round as u8, info.key.circuit_id);
+            let name = format!("{round}-{id}-{}.{}", file_stem(info.name), FileRole::ALL[i].extension());
             FilePin::of(name, &files[i])
         });
         let entry = Self {
@@ -152,12 +158,13 @@ impl KeyManifest {
             let line = 1 + text.bytes().take(offset).filter(|b| *b == b'\n').count();
             KeyError::Manifest { path: path.to_owned(), line, reason }
         };
-        let manifest: Self =
-            toml::from_str(text).map_err(|e| error(e.span().map_or(0, |s| s.start), e.message().to_owned()))?;
+        let manifest: Self = toml::from_str(text)
+            .map_err(|e| error(e.span().map_or(0, |s| s.start), e.message().to_owned()))?;
         // toml's spans are gone now: find what is wrong by its text.
         let at = |needle: &str| text.find(needle).unwrap_or(0);
         if manifest.format != MANIFEST_FORMAT {
-            let reason = format!("format {} is unknown, this build reads format {MANIFEST_FORMAT}", manifest.format);
+            let reason =
+                format!("format {} is unknown, this build reads format {MANIFEST_FORMAT}", manifest.format);
             return Err(error(at("format"), reason));
         }
         if let Err(e) = manifest.protocol_version.parse::<ProtocolVersion>() {
@@ -189,7 +196,7 @@ impl KeyManifest {
     /// Reads the manifest file at `path`.
     ///
     /// # Errors
-    /// [`KeyError::Missing`], [`KeyError::Io`], [`KeyError::Manifest`].
+    /// [`KeyError::Io`], [`KeyError::Manifest`].
     pub fn load(path: &Path) -> Result<Self, KeyError> {
         let bytes = fs::read(path).map_err(|e| KeyError::io("read", path, e))?;
         match String::from_utf8(bytes) {

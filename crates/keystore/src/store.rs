@@ -8,6 +8,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use ingot_artifacts::ArtifactError;
 use ingot_circuit_set::{
     decode,
     field::{FinalizationHint, SetupLde, Vk, Worker},
@@ -33,13 +34,17 @@ impl FileSource {
         }
     }
 
-    fn read(&self, pin: &FilePin) -> Result<Cow<'static, [u8]>, KeyError> {
+    fn read(&self, pin: &FilePin) -> Result<Cow<'static, [u8]>, ArtifactError> {
         match self {
             Self::Folder(dir) => pin.read(dir).map(Cow::Owned),
             Self::Embedded(files) => {
                 let path = self.path(&pin.file);
                 let Some((_, bytes)) = files.iter().find(|(name, _)| *name == pin.file) else {
-                    return Err(KeyError::Missing { path });
+                    return Err(ArtifactError::Missing {
+                        path,
+                        expected: pin.blake3,
+                        expected_size: pin.size_bytes,
+                    });
                 };
                 pin.verify(&path, bytes)?;
                 Ok(Cow::Borrowed(bytes))
@@ -163,10 +168,15 @@ impl KeyStore {
         self.manifest.entry(&self.manifest_path, key)
     }
 
-    fn decoded<T: serde::de::DeserializeOwned>(&self, key: CircuitKey, role: FileRole) -> Result<T, KeyError> {
+    fn decoded<T: serde::de::DeserializeOwned>(
+        &self,
+        key: CircuitKey,
+        role: FileRole,
+    ) -> Result<T, KeyError> {
         let pin = self.entry(key)?.pin(role);
         let bytes = self.files.read(pin)?;
-        decode(&pin.file, &bytes).map_err(|source| KeyError::Contents { path: self.files.path(&pin.file), source })
+        decode(&pin.file, &bytes)
+            .map_err(|source| KeyError::Contents { path: self.files.path(&pin.file), source })
     }
 }
 

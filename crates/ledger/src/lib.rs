@@ -3,9 +3,15 @@
 #![feature(generic_const_exprs)]
 
 pub mod basic;
+mod catalog;
 pub mod gadgets;
 pub mod native;
 pub mod queue;
+pub mod recursion;
 pub mod security;
+mod set;
 #[cfg(feature = "testing")]
 pub mod testing;
+
+pub use catalog::{openings, PROTOCOL_VERSION};
+pub use set::LedgerSet;

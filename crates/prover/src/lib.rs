@@ -1,1 +1,19 @@
-//! (empty)
+//! Proving and verifying one circuit, and the file a proof is handed over in.
+//!
+//! **Invariant:** what a proof must look like comes from the circuit set and the pinned verification key, never from the
+//! proof. The proof library's verifier takes its security parameters from the proof and does not insist on the number
+//! of queries; [`verify`] checks all of that first.
+#![feature(allocator_api)]
+
+mod container;
+mod error;
+mod prove;
+mod shape;
+mod verify;
+mod witness;
+
+pub use container::{ProofHeader, StoredProof, PROOF_FORMAT, PROOF_MAGIC};
+pub use error::{ContainerError, ProverError, Rejection};
+pub use prove::prove;
+pub use verify::verify;
+pub use witness::{decode_witness_vector, encode_witness_vector};

@@ -3,9 +3,7 @@
 use boojum::{
     cs::{
         cs_builder::{CsBuilder, CsBuilderImpl},
-        gates::{
-            ConstantsAllocatorGate, FmaGateInBaseFieldWithoutConstant, NopGate, PublicInputGate,
-        },
+        gates::{FmaGateInBaseFieldWithoutConstant, NopGate, PublicInputGate},
         toolboxes::{gate_config::GateConfigurationHolder, static_toolbox::StaticToolboxHolder},
         traits::{circuit::CircuitBuilder, cs::ConstraintSystem, gate::GatePlacementStrategy},
         CSGeometry, LookupParameters,
@@ -75,7 +73,6 @@ impl CircuitBuilder<F> for Chain {
         builder: CsBuilder<T, F, GC, TB>,
     ) -> CsBuilder<T, F, impl GateConfigurationHolder<F>, impl StaticToolboxHolder> {
         let general = GatePlacementStrategy::UseGeneralPurposeColumns;
-        let builder = ConstantsAllocatorGate::configure_builder(builder, general);
         let builder = FmaGateInBaseFieldWithoutConstant::configure_builder(builder, general);
         let builder = PublicInputGate::configure_builder(builder, general);
         NopGate::configure_builder(builder, general)

@@ -9,11 +9,11 @@ use boojum::{
 use ingot_circuit_set::{
     decode, empty_assembly, encode,
     field::{
-        Digest, FinalizationHint, NativeVerifier, Proof, ProofConfig, ProvingAssembly, Transcript, TreeHasher, Vk,
-        WitnessVector, Worker, F,
+        Digest, FinalizationHint, NativeVerifier, Proof, ProofConfig, ProvingAssembly, Transcript,
+        TreeHasher, Vk, WitnessVector, Worker, F,
     },
-    setup_key, verifier, witness_vector, AggregationJob, AggregationPlan, Arity, CircuitInfo, CircuitSet, CircuitSink,
-    ProofSource, SecurityBits, SetError, SetupKey, VkSource,
+    setup_key, verifier, witness_vector, AggregationJob, AggregationPlan, Arity, CircuitInfo, CircuitSet,
+    CircuitSink, ProofSource, SecurityBits, SetError, SetupKey, VkSource,
 };
 use ingot_types::{AggregationRound as Round, CircuitId, CircuitKey, ProtocolVersion};
 use serde::{Deserialize, Serialize};
@@ -39,6 +39,7 @@ pub struct TestBatch {
 pub struct TestSet {
     rows_log2: u32,
     queries: usize,
+    variant: u64,
     circuits: Vec<CircuitInfo>,
 }
 
@@ -62,7 +63,12 @@ impl TestSet {
                 security: SecurityBits { proven: 0.0, legacy: 24.0 },
             })
             .collect();
-        Self { rows_log2, queries: 8, circuits }
+        Self { rows_log2, queries: 8, variant: 0, circuits }
+    }
+
+    /// The same set with other constants in its circuits, so other keys under the same names.
+    pub fn variant(self, variant: u64) -> Self {
+        Self { variant, ..self }
     }
 
     fn check(&self, key: CircuitKey) -> Result<(), SetError> {
@@ -75,7 +81,7 @@ impl TestSet {
     /// The circuit of `key`. Its tweak hangs on the verification keys that come before it.
     fn circuit(&self, key: CircuitKey, input: Digest, vks: &dyn VkSource) -> Result<Chain, SetError> {
         self.check(key)?;
-        let mut tweak = key.round as u64 * 1000 + u64::from(key.circuit_id.0);
+        let mut tweak = self.variant * 10_000 + key.round as u64 * 1000 + u64::from(key.circuit_id.0);
         for dependency in self.key_dependencies(key) {
             let cap = &vks.vk(dependency)?.setup_merkle_tree_cap;
             tweak = tweak.wrapping_mul(31).wrapping_add(cap.first().map_or(0, |c| c[0].as_u64_reduced()));

@@ -1,0 +1,190 @@
+//! The command line, and the way from an error to an exit code.
+
+use std::{
+    ffi::OsString,
+    panic::{catch_unwind, AssertUnwindSafe},
+    path::PathBuf,
+    process::ExitCode,
+    sync::Arc,
+};
+
+use anyhow::anyhow;
+use clap::{Args, Parser, Subcommand};
+
+use crate::{
+    commands,
+    exit::{Outcome, FAILED, INTERRUPTED},
+    interrupt::{self, Interrupted},
+    memory::parse_size,
+    ui::{Event, Ui},
+};
+
+/// Ingot proves batches of a ZK rollup on your own hardware.
+#[derive(Debug, Parser)]
+#[command(name = "ingot", version, arg_required_else_help = true)]
+struct Cli {
+    /// One JSON object per event and line, for machines.
+    #[arg(long, global = true)]
+    json: bool,
+    /// Security parameters: `proven80`, or for tests `legacy100`.
+    #[arg(long, global = true, default_value = "proven80", hide = true)]
+    parameters: String,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Makes keys if there are none, proves a sample batch in all five rounds, and verifies the proof.
+    Demo(DemoArgs),
+    /// Writes a valid sample batch.
+    SampleBatch(SampleBatchArgs),
+    /// Proves a batch. Run again after an interruption, it goes on where it was.
+    Prove(ProveArgs),
+    /// Verifies a proof: exit code 0 valid, 1 invalid, 2 can't tell.
+    Verify(VerifyArgs),
+    /// Makes setup keys, verification keys and finalization hints, or checks them.
+    Keygen(KeygenArgs),
+    /// Lists the circuits: round:id, name, rows, security in bits, memory.
+    Circuits,
+}
+
+/// Where data is kept.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct DirArgs {
+    /// Folder for keys and work in progress.
+    #[arg(long, default_value = "ingot-data")]
+    pub dir: PathBuf,
+}
+
+/// What may be used.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct ResourceArgs {
+    /// Threads; by default one for each processor.
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub threads: Option<u16>,
+    /// Memory to plan with, such as 4G; by default three quarters of what is available, at most 5G.
+    #[arg(long, value_parser = parse_size)]
+    pub max_ram: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    /// Operations in the sample batch.
+    #[arg(long, default_value_t = 40, value_parser = clap::value_parser!(u32).range(..=100_000))]
+    pub ops: u32,
+    /// Seed of the sample batch.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    #[command(flatten)]
+    pub dir: DirArgs,
+    #[command(flatten)]
+    pub resources: ResourceArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SampleBatchArgs {
+    /// Operations.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(..=100_000))]
+    pub ops: u32,
+    /// The same seed gives the same batch.
+    #[arg(long)]
+    pub seed: u64,
+    /// The file to write.
+    #[arg(long)]
+    pub out: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ProveArgs {
+    /// The batch file.
+    pub batch: PathBuf,
+    /// The proof file to write; by default the batch file's name with the extension `proof`.
+    #[arg(long)]
+    pub out: Option<PathBuf>,
+    /// Stop at the scheduler proof. There is no compression yet: without it, the same.
+    #[arg(long)]
+    pub no_snark: bool,
+    #[command(flatten)]
+    pub dir: DirArgs,
+    #[command(flatten)]
+    pub resources: ResourceArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    /// The proof file.
+    pub proof: PathBuf,
+    /// The batch that the proof should be about. Without it, the proof is valid for some batch only.
+    #[arg(long)]
+    pub batch: Option<PathBuf>,
+    #[command(flatten)]
+    pub dir: DirArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct KeygenArgs {
+    /// Makes all keys again, compares them with the manifest, reports each file, and writes nothing.
+    #[arg(long)]
+    pub check: bool,
+    /// Ignores the built-in manifest, and writes the folder of a new one (manifest, verification keys, hints).
+    #[arg(long, value_name = "FOLDER", conflicts_with = "check")]
+    pub write_manifest: Option<PathBuf>,
+    #[command(flatten)]
+    pub dir: DirArgs,
+    #[command(flatten)]
+    pub resources: ResourceArgs,
+}
+
+/// Runs the executable with `args`.
+pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    // Before anything else: other code may use the instructions that are missing.
+    if let Some(text) = crate::cpu::missing_features() {
+        Ui::new(false).tell(&Event::Error { text });
+        return ExitCode::from(FAILED);
+    }
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { FAILED } else { 0 });
+        }
+    };
+    let ui = Arc::new(Ui::new(cli.json));
+    // Panics are caught where the proof library is called, and told as errors; any other is a defect.
+    std::panic::set_hook(Box::new(|_| {}));
+    let work = AssertUnwindSafe(|| execute(&ui, &cli));
+    let result =
+        catch_unwind(work).unwrap_or_else(|_| Err(anyhow!("internal error: this is a defect in ingot")));
+    match result {
+        Ok(outcome) => ExitCode::from(outcome.code()),
+        Err(error) => {
+            ui.tell(&Event::Error { text: format!("{error:#}") });
+            ExitCode::from(if error.is::<Interrupted>() { INTERRUPTED } else { FAILED })
+        }
+    }
+}
+
+fn execute(ui: &Arc<Ui>, cli: &Cli) -> anyhow::Result<Outcome> {
+    interrupt::listen()?;
+    match &cli.command {
+        Command::Demo(args) => commands::demo(ui, &cli.parameters, args),
+        Command::SampleBatch(args) => commands::sample_batch(ui, args),
+        Command::Prove(args) => commands::prove(ui, &cli.parameters, args),
+        Command::Verify(args) => commands::verify(ui, &cli.parameters, args),
+        Command::Keygen(args) => commands::keygen(ui, &cli.parameters, args),
+        Command::Circuits => commands::circuits(ui, &cli.parameters),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

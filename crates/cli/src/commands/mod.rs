@@ -1,0 +1,19 @@
+//! One module per command.
+
+mod circuits;
+mod demo;
+mod keygen;
+mod keys;
+mod ledger;
+mod prove;
+mod sample_batch;
+mod summary;
+mod verify;
+
+pub(crate) use circuits::circuits;
+pub(crate) use demo::demo;
+pub(crate) use keygen::keygen;
+pub(crate) use prove::prove;
+pub(crate) use sample_batch::sample_batch;
+pub use summary::Summary;
+pub(crate) use verify::verify;

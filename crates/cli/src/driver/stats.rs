@@ -1,0 +1,65 @@
+//! What proving a batch took.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use ingot_types::AggregationRound;
+use serde::{Serialize, Serializer};
+
+/// Figures of one aggregation round.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct RoundStats {
+    /// Proofs of the round.
+    pub proofs: u64,
+    /// Of them, made by this process: the others were there.
+    pub made_now: u64,
+    /// Seconds spent on circuit inputs, by this process.
+    pub witness_seconds: f64,
+    /// Seconds spent on synthesis, by this process.
+    pub synthesis_seconds: f64,
+    /// Seconds spent proving and verifying, by this process.
+    pub proving_seconds: f64,
+}
+
+/// Figures of a batch.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Stats {
+    /// By round.
+    #[serde(serialize_with = "by_name")]
+    pub rounds: BTreeMap<AggregationRound, RoundStats>,
+    /// Seconds from start to end, by the clock on the wall.
+    pub seconds: f64,
+}
+
+impl Stats {
+    pub(crate) fn round(&mut self, round: AggregationRound) -> &mut RoundStats {
+        self.rounds.entry(round).or_default()
+    }
+
+    pub(crate) fn witness(&mut self, round: AggregationRound, took: Duration) {
+        self.round(round).witness_seconds += took.as_secs_f64();
+    }
+
+    pub(crate) fn proof(&mut self, round: AggregationRound, synthesis: Duration, proving: Duration) {
+        let stats = self.round(round);
+        stats.made_now += 1;
+        stats.synthesis_seconds += synthesis.as_secs_f64();
+        stats.proving_seconds += proving.as_secs_f64();
+    }
+
+    /// All proofs.
+    pub fn proofs(&self) -> u64 {
+        self.rounds.values().map(|r| r.proofs).sum()
+    }
+
+    /// Proofs made by this process.
+    pub fn made_now(&self) -> u64 {
+        self.rounds.values().map(|r| r.made_now).sum()
+    }
+}
+
+fn by_name<S: Serializer>(
+    rounds: &BTreeMap<AggregationRound, RoundStats>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(rounds.iter().map(|(round, stats)| (round.name(), stats)))
+}

@@ -1,0 +1,5 @@
+//! The `ingot` executable.
+
+fn main() -> std::process::ExitCode {
+    ingot_cli::run(std::env::args_os())
+}

@@ -1,0 +1,169 @@
+//! The executable as people use it. Everything that proves does so under test parameters.
+
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Output, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+fn ingot(dir: &Path, args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ingot"));
+    command.current_dir(dir).args(["--parameters", "legacy100"]).args(args).stdin(Stdio::null());
+    command
+}
+
+fn text(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+/// Runs to the end; checks the exit code and that each text is in what was printed.
+fn expect(dir: &Path, args: &[&str], code: i32, texts: &[&str]) -> String {
+    let output = ingot(dir, args).output().unwrap();
+    let said = text(&output);
+    assert_eq!(output.status.code(), Some(code), "{args:?}: {said}");
+    for text in texts {
+        assert!(said.contains(text), "{args:?}: no `{text}` in {said}");
+    }
+    assert!(!said.contains("panicked"), "{said}");
+    said
+}
+
+#[test]
+fn bad_input_is_named_and_never_a_panic() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    expect(dir, &["sample-batch", "--ops", "3", "--seed", "1", "--out", "a.batch"], 0, &["3 operations"]);
+    let good = fs::read(dir.join("a.batch")).unwrap();
+    for at in (0..good.len()).step_by(good.len() / 25).chain([good.len() - 1]) {
+        let mut bad = good.clone();
+        bad[at] ^= 1;
+        fs::write(dir.join("bad.batch"), bad).unwrap();
+        expect(dir, &["prove", "bad.batch"], 2, &["bad.batch", "expected", "found"]);
+    }
+    expect(dir, &["prove", "a.batch", "--out", "a.batch"], 2, &["overwrite"]);
+    expect(dir, &["verify", "a.batch"], 1, &["INVALID", "a.batch", "INGOTPRF"]);
+    expect(dir, &["verify", "none.proof"], 2, &["can't tell", "none.proof"]);
+}
+
+#[test]
+fn the_same_seed_gives_the_same_batch_and_another_another() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let mut batches = vec![];
+    for (seed, out) in [("5", "a"), ("5", "b"), ("6", "c")] {
+        expect(dir, &["sample-batch", "--ops", "12", "--seed", seed, "--out", out], 0, &[]);
+        batches.push(fs::read(dir.join(out)).unwrap());
+    }
+    assert_eq!(batches[0], batches[1]);
+    assert_ne!(batches[0], batches[2]);
+}
+
+#[test]
+fn json_output_is_one_object_a_line() {
+    let dir = tempfile::tempdir().unwrap();
+    for args in
+        [&["--json", "circuits"][..], &["--json", "verify", "none.proof"], &["--json", "prove", "none.batch"]]
+    {
+        let output = ingot(dir.path(), args).output().unwrap();
+        let stdout = String::from_utf8(output.stdout).unwrap();
+        assert!(!stdout.is_empty() && output.stderr.is_empty(), "{args:?}");
+        for line in stdout.lines() {
+            let event: serde_json::Value = serde_json::from_str(line).unwrap();
+            assert!(event["event"].is_string(), "{line}");
+        }
+    }
+}
+
+/// Keys and a small batch, killed on the way at random moments by SIGKILL and SIGINT, then completed; then everything that can be
+/// said about the proof.
+#[test]
+fn killed_at_random_moments_keys_and_proofs_complete() {
+    let kills: u32 = std::env::var("INGOT_LEDGER_KILLS").map_or(4, |n| n.parse().unwrap());
+    let home = tempfile::tempdir().unwrap();
+    let dir = home.path();
+    for (seed, out) in [("3", "small.batch"), ("4", "other.batch")] {
+        expect(dir, &["sample-batch", "--ops", "6", "--seed", seed, "--out", out], 0, &[]);
+    }
+    let prove = ["prove", "small.batch", "--no-snark"];
+
+    let mut random = std::process::id();
+    for kill in 0..kills {
+        random = random.wrapping_mul(1664525).wrapping_add(1013904223);
+        let mut child = ingot(dir, &prove).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        thread::sleep(Duration::from_millis(500 + u64::from(random >> 16) % 12_000));
+        let interrupt = kill % 2 == 0;
+        if interrupt {
+            let pid = child.id().to_string();
+            Command::new("kill").args(["-INT", &pid]).status().unwrap();
+            let asked = Instant::now();
+            let status = child.wait().unwrap();
+            assert!(matches!(status.code(), Some(130 | 0)), "{status}");
+            assert!(asked.elapsed() < Duration::from_secs(5), "SIGINT took {:?}", asked.elapsed());
+        } else {
+            let _ = child.kill();
+            child.wait().unwrap();
+        }
+    }
+
+    // While it works, nobody else gets in.
+    let mut child = ingot(dir, &prove).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    thread::sleep(Duration::from_millis(500));
+    if child.try_wait().unwrap().is_none() {
+        expect(dir, &["keygen"], 2, &["another ingot"]);
+    }
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", text(&output));
+    assert!(text(&output).contains("WARNING: these proofs must not be trusted"));
+
+    // Everything is there: nothing is made again, and the proof is the same.
+    let said = expect(dir, &["--json", "prove", "small.batch", "--out", "again.proof"], 0, &[]);
+    let events = said.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    let summary = events.into_iter().find(|e| e["event"] == "summary").unwrap();
+    assert_eq!(summary["keys_made"], 0);
+    assert!(summary["rounds"].as_object().unwrap().values().all(|r| r["made_now"] == 0), "{summary}");
+    let proof = fs::read(dir.join("small.proof")).unwrap();
+    assert_eq!(proof, fs::read(dir.join("again.proof")).unwrap());
+
+    // A damaged key file is named and made again, the same as before.
+    let keys = fs::read_dir(dir.join("ingot-data/keys")).unwrap().next().unwrap().unwrap().path();
+    let key = fs::read_dir(&keys).unwrap().map(|e| e.unwrap().path());
+    let key = key
+        .into_iter()
+        .find(|p| {
+            p.file_name().unwrap().to_str().unwrap().starts_with("0-1") && p.extension().unwrap() == "setup"
+        })
+        .unwrap();
+    let whole = fs::read(&key).unwrap();
+    let mut bad = whole.clone();
+    bad[12_345] ^= 1;
+    fs::write(&key, bad).unwrap();
+    expect(dir, &["keygen"], 0, &[key.file_name().unwrap().to_str().unwrap(), "expected", "found"]);
+    assert!(fs::read(&key).unwrap() == whole);
+
+    expect(dir, &["verify", "small.proof", "--batch", "small.batch"], 0, &["valid", "must not be trusted"]);
+    expect(dir, &["verify", "small.proof"], 0, &["valid for some header only"]);
+    expect(dir, &["verify", "small.proof", "--batch", "other.batch"], 1, &["INVALID", "another batch"]);
+    // Under the default parameters, a proof with test parameters is no proof.
+    let default = Command::new(env!("CARGO_BIN_EXE_ingot"))
+        .current_dir(dir)
+        .args(["verify", "small.proof", "--batch", "small.batch"])
+        .output()
+        .unwrap();
+    assert_eq!(default.status.code(), Some(2), "{}", text(&default));
+    assert!(text(&default).contains("legacy100"));
+
+    for at in (0..proof.len()).step_by(proof.len() / 20) {
+        let mut bad = proof.clone();
+        bad[at] ^= 1;
+        fs::write(dir.join("bad.proof"), bad).unwrap();
+        let output = ingot(dir, &["verify", "bad.proof", "--batch", "small.batch"]).output().unwrap();
+        assert!(matches!(output.status.code(), Some(1 | 2)), "byte {at}: {}", text(&output));
+        assert!(
+            text(&output).contains("bad.proof") && !text(&output).contains("panicked"),
+            "{}",
+            text(&output)
+        );
+    }
+}

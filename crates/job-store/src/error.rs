@@ -1,0 +1,145 @@
+//! What the store refuses, and what can go wrong beneath it.
+
+use std::{io, path::PathBuf};
+
+use ingot_types::{JobKey, RetryClass};
+
+use crate::{StateName, Token};
+
+/// A request that does not fit the store's state. Nothing was changed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// There is no such job.
+    #[error("there is no job {0}")]
+    UnknownJob(JobKey),
+    /// The lease has ended: it expired, was handed over, or the job was taken back.
+    #[error("job {key} is {state}: token {} is stale{}", given.0, held.map(|t| format!(", {} holds it", t.0)).unwrap_or_default())]
+    StaleToken {
+        /// The job.
+        key: JobKey,
+        /// What the worker sent.
+        given: Token,
+        /// Who holds the job now.
+        held: Option<Token>,
+        /// Where the job stands.
+        state: StateName,
+    },
+    /// It was completed under this very token: the answer to the first request must have been lost.
+    #[error("job {key} was already completed under token {}", token.0)]
+    AlreadyDone {
+        /// The job.
+        key: JobKey,
+        /// The token.
+        token: Token,
+    },
+    /// The job is in a state in which this cannot happen.
+    #[error("job {key} is {found}: expected {expected}")]
+    WrongState {
+        /// The job.
+        key: JobKey,
+        /// Where it would have to be.
+        expected: &'static str,
+        /// Where it is.
+        found: StateName,
+    },
+    /// A lease has not expired, or a retry is not due.
+    #[error("job {key}: not before {due_at_ms} ms, it is {now_ms} ms")]
+    NotYet {
+        /// The job.
+        key: JobKey,
+        /// When it is due, in milliseconds since the Unix epoch.
+        due_at_ms: u64,
+        /// The time given, in the same unit.
+        now_ms: u64,
+    },
+    /// A job of this name exists with other content.
+    #[error("job {key} exists with another {what}")]
+    Conflict {
+        /// The job.
+        key: JobKey,
+        /// What differs.
+        what: &'static str,
+    },
+    /// A job to insert that cannot be right.
+    #[error("job {key} cannot be inserted: {reason}")]
+    BadJob {
+        /// The job.
+        key: JobKey,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A worker reported the output of a job that its own does not depend on.
+    #[error("job {reporter} does not depend on job {key}")]
+    NotADependency {
+        /// The job that was reported.
+        key: JobKey,
+        /// The reporting worker's job.
+        reporter: JobKey,
+    },
+}
+
+/// An error of the store.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// The request does not fit.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The operating system refused.
+    #[error("cannot {action} {path}: {source}", path = path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// The journal.
+        path: PathBuf,
+        /// Why it was refused.
+        source: io::Error,
+    },
+    /// The journal is damaged.
+    #[error("{path} is corrupt at byte {offset}: {reason}", path = path.display())]
+    Corrupt {
+        /// The journal.
+        path: PathBuf,
+        /// Where the first bad record starts.
+        offset: u64,
+        /// What is wrong there.
+        reason: String,
+    },
+    /// Another process has the journal open.
+    #[error("{path} is in use by another process", path = path.display())]
+    InUse {
+        /// The journal.
+        path: PathBuf,
+    },
+    /// An earlier write failed in a way that leaves the journal's end unknown: it has to be opened again.
+    #[error("{path}: an earlier write failed; open the store again", path = path.display())]
+    Broken {
+        /// The journal.
+        path: PathBuf,
+    },
+}
+
+impl StoreError {
+    /// How a failed attempt with this error is to be treated.
+    pub fn retry_class(&self) -> RetryClass {
+        match self {
+            Self::Refused(_) | Self::Corrupt { .. } => RetryClass::Deterministic,
+            Self::InUse { .. } | Self::Broken { .. } => RetryClass::Transient,
+            Self::Io { source, .. } => match source.kind() {
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
+                    RetryClass::Resource
+                }
+                _ => RetryClass::Transient,
+            },
+        }
+    }
+
+    /// The refusal, if it is one.
+    pub fn refusal(&self) -> Option<&Refusal> {
+        match self {
+            Self::Refused(refusal) => Some(refusal),
+            _ => None,
+        }
+    }
+}

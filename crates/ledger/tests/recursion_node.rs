@@ -1,0 +1,278 @@
+//! Node and tip refuse whatever is not proofs of their own children's segments under the keys of their own input.
+#![feature(allocator_api)]
+#![feature(generic_const_exprs)]
+
+mod recursion_support;
+
+use ingot_circuit_set::field::{Digest, Proof};
+use ingot_ledger::{
+    queue::Queue,
+    recursion::{vk_commitment, BatchRecursion, NodeCircuit, NodeWitness, RequestQueue, TipCircuit, TipWitness},
+};
+use recursion_support::{bump, digest, Bench, Keys};
+
+fn requests(seed: u64, count: u64) -> Vec<Digest> {
+    (0..count).map(|i| digest(seed + 10 * i)).collect()
+}
+
+fn at(segment: Queue, length: u32) -> Queue {
+    Queue { length, ..segment }
+}
+
+/// The proofs that both tests hold against the circuits: a batch with 5, 0 and 1 requests, and another batch's.
+struct Proofs {
+    /// Leaves 0, 1, 2 of branch 1.
+    leaves: Vec<Proof>,
+    /// Leaf 0 of branch 3.
+    third_leaf: Proof,
+    /// Nodes 0 and 1 at depth 0 of branch 1.
+    nodes: [Proof; 2],
+    /// Node 0 at depth 1 of branch 1, over the two.
+    root: Proof,
+    /// Node 0 at depth 0 of branch 3.
+    third: Proof,
+}
+
+fn over_leaves(keys: &Keys, batch: &BatchRecursion, sequence: u32, proofs: &[Proof]) -> NodeWitness {
+    batch.node(1, 0, sequence, keys.leaf[0].cap(), proofs.to_vec()).unwrap()
+}
+
+#[test]
+fn node_and_tip() {
+    let keys = Keys::new();
+    let batch = BatchRecursion::new(keys.recursion_keys(), [requests(1000, 5), vec![], requests(3000, 1)]);
+    let verified = keys.leaf[0].verified();
+    let node = |w: &NodeWitness| NodeCircuit::new(verified.clone(), w.clone()).unwrap();
+
+    let leaves: Vec<_> = (0..3).map(|i| keys.leaf_proof(&batch, 1, i)).collect();
+    let first = over_leaves(&keys, &batch, 0, &leaves[..2]);
+    let second = over_leaves(&keys, &batch, 1, &leaves[2..]);
+    let nodes = [keys.node.prove(&node(&first)), keys.node.prove(&node(&second))];
+    let top = batch.node(1, 1, 0, keys.node.cap(), nodes.to_vec()).unwrap();
+    let root = keys.node.prove(&node(&top));
+    let third_leaf = keys.leaf_proof(&batch, 3, 0);
+    let third_witness = batch.node(3, 0, 0, keys.leaf[2].cap(), vec![third_leaf.clone()]).unwrap();
+    let third = keys.node.prove(&node(&third_witness));
+    let proofs = Proofs { leaves, third_leaf, nodes, root, third };
+
+    let mut bench = Bench::new(&node(&first));
+    for (name, witness) in [("leaves", &first), ("one leaf", &second), ("nodes", &top), ("branch 3", &third_witness)] {
+        assert_eq!(bench.accepts(name, &node(witness)), witness.input.public_input(), "{name}");
+    }
+    nodes_over_leaves(&keys, &batch, &proofs, &mut bench, &first, &second);
+    nodes_over_nodes(&keys, &batch, &proofs, &mut bench, &top);
+    tip(&keys, &batch, &proofs);
+}
+
+fn nodes_over_leaves(
+    keys: &Keys,
+    batch: &BatchRecursion,
+    proofs: &Proofs,
+    bench: &mut Bench,
+    first: &NodeWitness,
+    second: &NodeWitness,
+) {
+    let verified = keys.leaf[0].verified();
+    let queue = &batch.queues()[0];
+    let mut refuse = |name: &str, from: &NodeWitness, change: &dyn Fn(&mut NodeWitness)| {
+        let mut witness = from.clone();
+        change(&mut witness);
+        bench.refuses(name, &NodeCircuit::new(verified.clone(), witness).unwrap());
+    };
+
+    // Keys and branches.
+    refuse("another leaf's key and proof", second, &|w| {
+        w.child_vk_cap = keys.leaf[2].cap();
+        w.proofs = vec![proofs.third_leaf.clone()];
+    });
+    refuse("another leaf's proof", second, &|w| w.proofs = vec![proofs.third_leaf.clone()]);
+    refuse("the input names another leaf key", first, &|w| {
+        w.input.keys.leaf_parameters[0].leaf_vk_commitment = vk_commitment(&keys.leaf[1].cap());
+    });
+    refuse("the input names another basic key", first, &|w| {
+        bump(&mut w.input.keys.leaf_parameters[0].basic_vk_commitment[2]);
+    });
+    refuse("the input names another type", first, &|w| {
+        bump(&mut w.input.keys.leaf_parameters[0].circuit_type);
+    });
+    refuse("the node's key over four requests", first, &|w| w.child_vk_cap = keys.node.cap());
+    for branch in [0, 2, 3, 4, u32::MAX] {
+        refuse("another or an unknown branch", first, &|w| w.input.branch = branch);
+    }
+    refuse("nodes over four requests", second, &|w| {
+        w.child_vk_cap = keys.node.cap();
+        w.proofs = vec![proofs.nodes[1].clone()];
+    });
+
+    // Segments.
+    refuse("children swapped", first, &|w| w.proofs.swap(0, 1));
+    refuse("one child for both", first, &|w| w.proofs[1] = w.proofs[0].clone());
+    refuse("a leaf of another segment", first, &|w| w.proofs[1] = proofs.leaves[2].clone());
+    refuse("cut one early", first, &|w| w.first_length = 1);
+    refuse("cut one late", first, &|w| w.first_length = 3);
+    refuse("cut one early, state and all", first, &|w| {
+        (w.first_length, w.middle) = (1, queue.segment(0, 1).tail);
+    });
+    refuse("all in the first child", first, &|w| {
+        (w.first_length, w.middle) = (4, queue.segment(0, 4).tail);
+        w.proofs.truncate(1);
+    });
+    refuse("lengths that sum only modulo the field", first, &|w| w.first_length = 5);
+    for i in 0..12 {
+        refuse("middle state changed", first, &|w| bump(&mut w.middle[i]));
+        refuse("tail changed", first, &|w| bump(&mut w.input.segment.tail[i]));
+        refuse("head changed", second, &|w| bump(&mut w.input.segment.head[i]));
+    }
+    refuse("a request less than there are", first, &|w| w.input.segment.length = 3);
+    refuse("a request more than there are", second, &|w| {
+        w.input.segment.length = 2;
+        w.proofs.push(proofs.leaves[2].clone());
+    });
+    refuse("a segment that goes further", first, &|w| w.input.segment = queue.whole());
+
+    // False emptiness: requests that are there but not counted.
+    refuse("first child not counted", first, &|w| {
+        w.input.segment.length = 2;
+        w.first_length = 0;
+        w.proofs.remove(0);
+    });
+    refuse("second child not counted", first, &|w| {
+        w.input.segment.length = 2;
+        w.proofs.truncate(1);
+    });
+
+    // Proofs.
+    for child in 0..2 {
+        refuse("an opening changed", first, &|w| bump(&mut w.proofs[child].values_at_z[3].coeffs[1]));
+        refuse("a public input changed", first, &|w| bump(&mut w.proofs[child].public_inputs[0]));
+    }
+    let forged = RequestQueue::new(1, vec![digest(9000)]);
+    refuse("a request that nobody proved", second, &|w| {
+        w.input.segment = forged.whole();
+        w.middle = forged.whole().tail;
+        let input = ingot_ledger::recursion::LeafInput {
+            parameters: w.input.keys.leaf_parameters[0],
+            segment: forged.whole(),
+        };
+        w.proofs[0].public_inputs = input.public_input().to_vec();
+    });
+
+    // Empty children first or last are sound, and so is a node that answers nothing.
+    let mut late = second.clone();
+    (late.first_length, late.middle) = (0, late.input.segment.head);
+    let circuit = NodeCircuit::new(verified.clone(), late).unwrap();
+    assert_eq!(bench.accepts("an empty first child", &circuit), second.input.public_input());
+}
+
+fn nodes_over_nodes(
+    keys: &Keys,
+    batch: &BatchRecursion,
+    proofs: &Proofs,
+    bench: &mut Bench,
+    top: &NodeWitness,
+) {
+    let verified = keys.leaf[0].verified();
+    let queue = &batch.queues()[0];
+    let mut refuse = |name: &str, change: &dyn Fn(&mut NodeWitness)| {
+        let mut witness = top.clone();
+        change(&mut witness);
+        bench.refuses(name, &NodeCircuit::new(verified.clone(), witness).unwrap());
+    };
+    refuse("leaves over five requests", &|w| {
+        w.child_vk_cap = keys.leaf[0].cap();
+        w.proofs = proofs.leaves[..2].to_vec();
+    });
+    refuse("a leaf in place of a node", &|w| w.proofs[1] = proofs.leaves[2].clone());
+    refuse("a node of another branch", &|w| w.proofs[1] = proofs.third.clone());
+    refuse("the input names another node key", &|w| {
+        w.input.keys.node_vk_commitment = vk_commitment(&keys.leaf[1].cap());
+    });
+    for other in 0..3 {
+        // Also those of other branches: the children's inputs are made of this one.
+        refuse("the input names other leaf keys than the children's", &|w| {
+            bump(&mut w.input.keys.leaf_parameters[other].leaf_vk_commitment[0]);
+        });
+        refuse("the input names other basic keys than the children's", &|w| {
+            bump(&mut w.input.keys.leaf_parameters[other].basic_vk_commitment[0]);
+        });
+    }
+    refuse("another branch than the children's", &|w| w.input.branch = 3);
+    refuse("an unknown branch", &|w| w.input.branch = 7);
+    refuse("cut elsewhere", &|w| (w.first_length, w.middle) = (3, queue.segment(0, 3).tail));
+    refuse("children swapped", &|w| w.proofs.swap(0, 1));
+    refuse("its own proof for a longer segment", &|w| {
+        w.input.segment = at(queue.whole(), 6);
+        (w.first_length, w.middle) = (5, queue.whole().tail);
+        w.proofs = vec![proofs.root.clone(), proofs.nodes[1].clone()];
+    });
+    refuse("five requests called one", &|w| {
+        w.input.segment.length = 1;
+        w.first_length = 0;
+        w.proofs.remove(0);
+    });
+
+    // A node may pass on a node's proof as it is.
+    let mut passed = top.clone();
+    (passed.first_length, passed.middle) = (5, queue.whole().tail);
+    passed.proofs = vec![proofs.root.clone()];
+    let circuit = NodeCircuit::new(verified.clone(), passed).unwrap();
+    assert_eq!(bench.accepts("a node over one node", &circuit), top.input.public_input());
+}
+
+fn tip(keys: &Keys, batch: &BatchRecursion, proofs: &Proofs) {
+    let verified = keys.leaf[0].verified();
+    let circuit = |w: &TipWitness| TipCircuit::new(verified.clone(), w.clone()).unwrap();
+    let honest = batch.tip(keys.node.cap(), vec![proofs.root.clone(), proofs.third.clone()]);
+    let mut bench = Bench::new(&circuit(&honest));
+    assert_eq!(bench.accepts("tip", &circuit(&honest)), honest.input.public_input());
+    let mut refuse = |name: &str, change: &dyn Fn(&mut TipWitness)| {
+        let mut witness = honest.clone();
+        change(&mut witness);
+        bench.refuses(name, &circuit(&witness));
+    };
+    refuse("leaves in place of nodes", &|w| {
+        w.node_vk_cap = keys.leaf[0].cap();
+        w.proofs[0] = proofs.leaves[0].clone();
+    });
+    refuse("leaves in place of nodes, named so", &|w| {
+        w.node_vk_cap = keys.leaf[0].cap();
+        w.input.keys.node_vk_commitment = vk_commitment(&keys.leaf[0].cap());
+        w.proofs = vec![proofs.leaves[0].clone(); 2];
+    });
+    refuse("a leaf in place of a node", &|w| w.proofs[1] = proofs.third_leaf.clone());
+    refuse("branches swapped", &|w| w.proofs.swap(0, 1));
+    refuse("queues swapped", &|w| w.input.queues.swap(0, 2));
+    refuse("queues and proofs swapped", &|w| {
+        w.input.queues.swap(0, 2);
+        w.proofs.swap(0, 1);
+    });
+    refuse("a queue moved to the branch without one", &|w| w.input.queues.swap(1, 2));
+    refuse("a part of a queue", &|w| w.proofs[0] = proofs.nodes[0].clone());
+    refuse("requests not counted", &|w| {
+        w.input.queues[2].length = 0;
+        w.proofs.truncate(1);
+    });
+    refuse("requests not proved in the branch without any", &|w| {
+        w.input.queues[1] = RequestQueue::new(2, requests(2000, 1)).whole();
+        w.proofs.insert(1, proofs.third.clone());
+    });
+    refuse("an empty queue with another tail", &|w| bump(&mut w.input.queues[1].tail[0]));
+    for i in 0..3 {
+        refuse("other leaf keys than the nodes'", &|w| {
+            bump(&mut w.input.keys.leaf_parameters[i].leaf_vk_commitment[1]);
+        });
+        refuse("other basic keys than the nodes'", &|w| {
+            bump(&mut w.input.keys.leaf_parameters[i].basic_vk_commitment[1]);
+        });
+        refuse("other types than the nodes'", &|w| bump(&mut w.input.keys.leaf_parameters[i].circuit_type));
+    }
+    refuse("another node key than proved", &|w| bump(&mut w.input.keys.node_vk_commitment[0]));
+    refuse("a longer queue", &|w| w.input.queues[0].length += 1);
+    for i in 0..12 {
+        refuse("another tail", &|w| bump(&mut w.input.queues[0].tail[i]));
+        refuse("another head", &|w| bump(&mut w.input.queues[2].head[i]));
+    }
+    refuse("an invalid proof", &|w| bump(&mut w.proofs[0].values_at_z_omega[0].coeffs[0]));
+    let other = BatchRecursion::new(*batch.keys(), [requests(5000, 5), vec![], requests(3000, 1)]);
+    refuse("another batch's queue", &|w| w.input = other.tip_input());
+}

@@ -1,0 +1,171 @@
+//! A whole batch through all five rounds, with the circuit set alone: keys, circuits, proofs. Every proof is verified by
+//! the proof library's own verifier, and the last one's public input is what the native executor says.
+#![feature(allocator_api)]
+#![feature(generic_const_exprs)]
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex},
+    time::Instant,
+};
+
+use boojum::{cs::implementations::pow::NoPow, field::Field};
+use ingot_circuit_set::{
+    field::{Proof, Transcript, TreeHasher, Vk, Worker, F},
+    AggregationJob, CircuitSet, CircuitSink, ProofSlot, ProofSource, SetError, SetupKey, VkSource,
+};
+use ingot_ledger::{
+    native::sample,
+    openings,
+    security::{self, ParameterSet, LEGACY100, PROVEN80},
+    LedgerSet,
+};
+use ingot_types::{AggregationRound, CircuitId, CircuitKey, RetryClass};
+
+#[derive(Default)]
+struct Keys(Mutex<HashMap<CircuitKey, Arc<Vk>>>);
+
+impl VkSource for Keys {
+    fn vk(&self, key: CircuitKey) -> Result<Arc<Vk>, SetError> {
+        self.0.lock().unwrap().get(&key).cloned().ok_or(SetError::Source {
+            what: format!("key {key}"),
+            reason: "not made yet".into(),
+            retry: RetryClass::Deterministic,
+        })
+    }
+}
+
+#[derive(Default)]
+struct Sink(Vec<(CircuitId, u32, Vec<u8>)>);
+
+impl CircuitSink for Sink {
+    fn basic_circuit(&mut self, circuit_id: CircuitId, sequence: u32, circuit: &[u8]) -> Result<(), SetError> {
+        self.0.push((circuit_id, sequence, circuit.to_vec()));
+        Ok(())
+    }
+}
+
+struct Proofs(HashMap<ProofSlot, Proof>);
+
+impl ProofSource for Proofs {
+    fn proof(&mut self, slot: ProofSlot) -> Result<Proof, SetError> {
+        Ok(self.0[&slot].clone())
+    }
+}
+
+struct Run {
+    set: LedgerSet,
+    keys: Keys,
+    setup: HashMap<CircuitKey, SetupKey>,
+    worker: Worker,
+    openings: Mutex<BTreeMap<CircuitKey, usize>>,
+}
+
+impl Run {
+    fn new(parameters: &'static ParameterSet) -> Self {
+        let mut run = Self {
+            set: LedgerSet::new(parameters),
+            keys: Keys::default(),
+            setup: HashMap::new(),
+            worker: Worker::new(),
+            openings: Mutex::default(),
+        };
+        for circuit in run.set.circuits() {
+            let start = Instant::now();
+            let made = run.set.setup(circuit.key, &run.keys, &run.worker).unwrap();
+            println!("key {} {}: {:?}", circuit.key, circuit.name, start.elapsed());
+            assert_eq!(made.hint.final_trace_len, 1 << circuit.trace_len_log2);
+            run.keys.0.lock().unwrap().insert(circuit.key, Arc::new(made.vk.clone()));
+            run.setup.insert(circuit.key, made);
+        }
+        run
+    }
+
+    fn prove(&self, key: CircuitKey, circuit: &[u8]) -> Proof {
+        let setup = &self.setup[&key];
+        let start = Instant::now();
+        let witness = self.set.synthesize(key, circuit, &setup.hint, &self.keys).unwrap();
+        let synthesized = start.elapsed();
+        let assembly = self.set.proving_assembly(key, &setup.hint, &self.keys).unwrap();
+        let config = self.set.proof_config(key).unwrap();
+        let proof = assembly.prove_from_witness_vec_and_precomputations::<_, Transcript, TreeHasher, NoPow>(
+            &witness,
+            config,
+            &setup.base,
+            &setup.lde(&self.worker),
+            &setup.tree,
+            &setup.vk,
+            &setup.variables_hint,
+            &setup.witness_hint,
+            (),
+            &self.worker,
+        );
+        assert!(self.verify(key, &proof), "proof of {key}");
+        let found = security::batched_openings(&proof);
+        println!("proof {key}: synthesis {synthesized:?}, all {:?}, {found} openings", start.elapsed());
+        self.openings.lock().unwrap().insert(key, found);
+        proof
+    }
+
+    fn verify(&self, key: CircuitKey, proof: &Proof) -> bool {
+        self.set.verifier(key).unwrap().verify::<TreeHasher, Transcript, NoPow>((), &self.setup[&key].vk, proof)
+    }
+
+    /// Proves the batch; returns the scheduler's proof and the number of proofs.
+    fn batch(&self, inputs: &[u8]) -> (Proof, usize) {
+        let mut sink = Sink::default();
+        let aggregation = self.set.basic_circuits(inputs, &self.keys, &mut sink).unwrap();
+        let mut proofs = Proofs(HashMap::new());
+        let mut counts = BTreeMap::new();
+        for (circuit_id, sequence, circuit) in sink.0 {
+            let key = CircuitKey { round: AggregationRound::Basic, circuit_id };
+            *counts.entry(circuit_id).or_insert(0) += 1;
+            let slot = ProofSlot { round: AggregationRound::Basic, circuit_id, depth: 0, sequence };
+            proofs.0.insert(slot, self.prove(key, &circuit));
+        }
+        let mut last = None;
+        for planned in self.set.plan(&counts).proofs {
+            let job = AggregationJob { slot: planned.slot, children: planned.children };
+            let circuit = self.set.aggregation_circuit(&job, &aggregation, &self.keys, &mut proofs).unwrap();
+            let key = self.set.circuit_of(job.slot.round, job.slot.circuit_id);
+            proofs.0.insert(job.slot, self.prove(key, &circuit));
+            last = Some(job.slot);
+        }
+        let count = proofs.0.len();
+        (proofs.0.remove(&last.unwrap()).unwrap(), count)
+    }
+}
+
+fn whole_batch(parameters: &'static ParameterSet, operations: &[usize]) {
+    let run = Run::new(parameters);
+    let scheduler = CircuitKey::new(AggregationRound::Scheduler, 1);
+    for &operations in operations {
+        let inputs = sample::sample_batch(40, operations).to_bytes("sample").unwrap();
+        let start = Instant::now();
+        let (proof, count) = run.batch(&inputs);
+        println!("{operations} operations: {count} proofs, {:?}", start.elapsed());
+        let expected = run.set.batch_public_input(&inputs, &run.keys).unwrap();
+        assert_eq!(proof.public_inputs, expected);
+        for limb in 0..4 {
+            let mut forged = proof.clone();
+            forged.public_inputs[limb].add_assign(&F::ONE);
+            assert!(!run.verify(scheduler, &forged), "limb {limb}");
+        }
+    }
+    // What the security figures are computed from.
+    for (key, found) in run.openings.lock().unwrap().iter() {
+        assert_eq!(Some(*found), openings(*key), "openings of {key}");
+    }
+}
+
+/// A batch of one operation.
+#[test]
+fn whole_batches_with_test_parameters() {
+    whole_batch(&LEGACY100, &[1]);
+}
+
+#[test]
+#[ignore = "minutes: run by .ci/long"]
+fn whole_batches_with_default_parameters() {
+    whole_batch(&PROVEN80, &[40, 200]);
+}
