@@ -225,7 +225,7 @@ fn text(event: &Event) -> Option<String> {
             ..
         } => {
             format!(
-                "{circuit:<6} {round:<14} {name:<22} 2^{rows_log2:<4} {proven_bits:>7.1} {legacy_bits:>7.1}  {:>10} {:>10}",
+                "{circuit:<6} {round:<14} {name:<24} 2^{rows_log2:<4} {proven_bits:>7.1} {legacy_bits:>7.1}  {:>10} {:>10}",
                 human_bytes(*setup_ram_bytes),
                 human_bytes(*proving_ram_bytes)
             )

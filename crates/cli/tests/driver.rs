@@ -1,4 +1,5 @@
 //! The driver on real (tiny) proofs: resuming after kills and stops, and damaged artifacts.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::{
     fs,

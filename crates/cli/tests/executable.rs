@@ -1,4 +1,5 @@
 //! The executable as people use it. Everything that proves does so under test parameters.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::{
     fs,

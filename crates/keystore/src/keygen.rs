@@ -162,9 +162,7 @@ pub fn generate(
         write_atomically(&dir.join(RECEIPT_FILE), receipt.to_toml_now().as_bytes())?;
     }
     match fs::remove_file(&partial_path) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-            return Err(KeyError::io("write", &partial_path, e))
-        }
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(KeyError::io("write", &partial_path, e)),
         _ => Ok(KeygenReport { manifest, kept, made }),
     }
 }

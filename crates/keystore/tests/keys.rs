@@ -1,4 +1,5 @@
 //! Keys made for real (tiny) circuits: determinism, resuming, and files that are not what the manifest says.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::{
     fs,

@@ -1,4 +1,5 @@
 //! Proving and verifying real (tiny) circuits; every change to a proof is refused without a panic.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::{
     collections::BTreeMap,
@@ -6,9 +7,10 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
+use boojum::cs::implementations::pow::NoPow;
 use ingot_circuit_set::{
     encode,
-    field::{Proof, Vk, Worker, F},
+    field::{Proof, Transcript, TreeHasher, Vk, Worker, F},
     CircuitSet, SetError, SetupKey, VkSource,
 };
 use ingot_prover::{
@@ -131,6 +133,16 @@ fn fewer_queries_and_weaker_parameters_are_refused() {
     }
 }
 
+/// Why the shape is checked at all. If this fails, the library has become stricter, and the check is still right.
+#[test]
+fn the_library_alone_accepts_a_proof_without_queries() {
+    let f = fixture();
+    let mut proof = f.proof.clone();
+    proof.queries_per_fri_repetition.clear();
+    let library = f.set.verifier(KEY).unwrap();
+    assert!(library.verify::<TreeHasher, Transcript, NoPow>((), &f.setup.vk, &proof));
+}
+
 #[test]
 fn leaves_too_short_for_the_library_are_refused_by_shape() {
     assert_eq!(
@@ -138,7 +150,9 @@ fn leaves_too_short_for_the_library_are_refused_by_shape() {
         "FRI query: leaf elements"
     );
     assert_eq!(
-        part(changed(|p| drop(p.queries_per_fri_repetition[0].witness_query.proof.pop()))),
+        part(changed(|p| {
+            let _ = p.queries_per_fri_repetition[0].witness_query.proof.pop();
+        })),
         "query: Merkle path"
     );
     assert_eq!(part(changed(|p| p.values_at_0.push(p.values_at_z[0]))), "values at 0");

@@ -19,7 +19,7 @@ pub(crate) fn circuits(ui: &Arc<Ui>, parameters: &str) -> anyhow::Result<Outcome
     ));
     ui.note("security in bits: proven, and by the up-to-capacity conjecture, which is refuted as stated; memory estimated");
     ui.note(format!(
-        "{:<6} {:<14} {:<22} {:<6} {:>7} {:>7}  {:>10} {:>10}",
+        "{:<6} {:<14} {:<24} {:<6} {:>7} {:>7}  {:>10} {:>10}",
         "id", "round", "name", "rows", "proven", "legacy", "key RAM", "proof RAM"
     ));
     for info in set.circuits() {
