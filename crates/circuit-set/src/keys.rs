@@ -9,7 +9,9 @@ use boojum::{
 
 use crate::{
     codec::{decode, encode},
-    field::{FinalizationHint, Packed, SetupBase, SetupLde, SetupTree, VariablesHint, Vk, WitnessHint, Worker},
+    field::{
+        FinalizationHint, Packed, SetupBase, SetupLde, SetupTree, VariablesHint, Vk, WitnessHint, Worker,
+    },
     SetError,
 };
 
@@ -76,7 +78,6 @@ impl SetupKey {
 
     /// Setup polynomials on all cosets of the verification key's LDE factor.
     pub fn lde(&self, worker: &Worker) -> SetupLde {
-        let mut ctx = <Packed as PrimeFieldLike>::Context::placeholder();
         SetupLde::from_base_trace(
             self.base.copy_permutation_polys.clone(),
             self.base.constant_columns.clone(),
@@ -84,7 +85,7 @@ impl SetupKey {
             self.base.table_ids_column_idxes.clone(),
             self.vk.fixed_parameters.fri_lde_factor,
             worker,
-            &mut ctx,
+            &mut <Packed as PrimeFieldLike>::Context::placeholder(),
         )
     }
 }

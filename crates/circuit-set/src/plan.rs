@@ -150,8 +150,12 @@ mod tests {
     #[test]
     fn node_levels_grow_with_depth() {
         let plan = plan(&[9], 2);
-        let depths: Vec<_> =
-            plan.proofs.iter().filter(|p| p.slot.round == AggregationRound::Node).map(|p| p.slot.depth).collect();
+        let depths: Vec<_> = plan
+            .proofs
+            .iter()
+            .filter(|p| p.slot.round == AggregationRound::Node)
+            .map(|p| p.slot.depth)
+            .collect();
         assert_eq!(depths, [0, 0, 0, 1, 2], "the third node is not proved again at depth 1");
     }
 }

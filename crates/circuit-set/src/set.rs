@@ -5,7 +5,9 @@ use std::{collections::BTreeMap, sync::Arc};
 use ingot_types::{AggregationRound, CircuitId, CircuitKey, ProtocolVersion};
 
 use crate::{
-    field::{FinalizationHint, NativeVerifier, Proof, ProofConfig, ProvingAssembly, Vk, WitnessVector, Worker, F},
+    field::{
+        FinalizationHint, NativeVerifier, Proof, ProofConfig, ProvingAssembly, Vk, WitnessVector, Worker, F,
+    },
     AggregationPlan, Arity, ProofSlot, SetError, SetupKey,
 };
 
@@ -52,7 +54,8 @@ pub trait CircuitSink {
     ///
     /// # Errors
     /// [`SetError::Source`] if it cannot be stored.
-    fn basic_circuit(&mut self, circuit_id: CircuitId, sequence: u32, circuit: &[u8]) -> Result<(), SetError>;
+    fn basic_circuit(&mut self, circuit_id: CircuitId, sequence: u32, circuit: &[u8])
+        -> Result<(), SetError>;
 }
 
 /// Gives verification keys.

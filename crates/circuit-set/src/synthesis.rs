@@ -18,7 +18,10 @@ use boojum::{
 };
 
 use crate::{
-    field::{Ext, FinalizationHint, NativeVerifier, Packed, ProofConfig, ProvingAssembly, TreeHasher, WitnessVector, Worker, F},
+    field::{
+        Ext, FinalizationHint, NativeVerifier, Packed, ProofConfig, ProvingAssembly, TreeHasher,
+        WitnessVector, Worker, F,
+    },
     SetError, SetupKey,
 };
 
@@ -54,10 +57,11 @@ where
     P: PrimeFieldLikeVectorized<Base = F>,
 {
     let trace_len = hint.map_or(circuit.trace_len(), |h| h.final_trace_len);
-    let builder = CsReferenceImplementationBuilder::<F, P, CFG, StCircuitResolver<F, CFG::ResolverConfig>>::new(
-        C::geometry(),
-        trace_len,
-    );
+    let builder =
+        CsReferenceImplementationBuilder::<F, P, CFG, StCircuitResolver<F, CFG::ResolverConfig>>::new(
+            C::geometry(),
+            trace_len,
+        );
     let builder = C::configure_builder(new_builder::<_, F>(builder));
     let mut cs = builder.build(circuit.max_variables());
     circuit.add_tables(&mut cs);
@@ -85,7 +89,11 @@ pub fn finalization_hint<C: SetCircuit>(circuit: &C) -> Result<FinalizationHint,
 ///
 /// # Errors
 /// [`SetError::Inconsistent`] if the library made no finalization hint.
-pub fn setup_key<C: SetCircuit>(circuit: &C, config: &ProofConfig, worker: &Worker) -> Result<SetupKey, SetError> {
+pub fn setup_key<C: SetCircuit>(
+    circuit: &C,
+    config: &ProofConfig,
+    worker: &Worker,
+) -> Result<SetupKey, SetError> {
     let (assembly, hint) = synthesize_with::<C, SetupCSConfig, Packed>(circuit, None);
     let hint = hint.ok_or_else(|| SetError::Inconsistent("setup made no finalization hint".into()))?;
     let (base, _lde, vk, tree, variables_hint, witness_hint) =
@@ -97,7 +105,10 @@ pub fn setup_key<C: SetCircuit>(circuit: &C, config: &ProofConfig, worker: &Work
 ///
 /// # Errors
 /// [`SetError::Inconsistent`] if the library made no witness.
-pub fn witness_vector<C: SetCircuit>(circuit: &C, hint: &FinalizationHint) -> Result<WitnessVector, SetError> {
+pub fn witness_vector<C: SetCircuit>(
+    circuit: &C,
+    hint: &FinalizationHint,
+) -> Result<WitnessVector, SetError> {
     let (mut assembly, _) = synthesize_with::<C, ProvingCSConfig, Packed>(circuit, Some(hint));
     assembly.witness.take().ok_or_else(|| SetError::Inconsistent("synthesis made no witness".into()))
 }
@@ -118,6 +129,7 @@ pub fn empty_assembly<C: SetCircuit>(circuit: &C, hint: &FinalizationHint) -> Pr
 
 /// The native verifier for circuits with the gates of `C`.
 pub fn verifier<C: CircuitBuilder<F> + 'static>() -> NativeVerifier {
-    let builder: Box<dyn ErasedBuilderForVerifier<F, Ext>> = CircuitBuilderProxy::<F, C>::dyn_verifier_builder::<Ext>();
+    let builder: Box<dyn ErasedBuilderForVerifier<F, Ext>> =
+        CircuitBuilderProxy::<F, C>::dyn_verifier_builder::<Ext>();
     builder.create_verifier()
 }

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use ingot_circuit_set::{
     decode, empty_assembly, encode,
     field::{
-        Digest, FinalizationHint, NativeVerifier, Proof, ProofConfig, ProvingAssembly, Vk, WitnessVector, Worker, F,
+        Digest, FinalizationHint, NativeVerifier, Proof, ProofConfig, ProvingAssembly, Vk, WitnessVector,
+        Worker, F,
     },
-    setup_key, verifier, witness_vector, AggregationJob, AggregationPlan, Arity, CircuitInfo, CircuitSet, CircuitSink,
-    ProofSlot, ProofSource, SetError, SetupKey, VkSource,
+    setup_key, verifier, witness_vector, AggregationJob, AggregationPlan, Arity, CircuitInfo, CircuitSet,
+    CircuitSink, ProofSlot, ProofSource, SetError, SetupKey, VkSource,
 };
 use ingot_types::{AggregationRound, CircuitId, CircuitKey, ProtocolVersion};
 use serde::{Deserialize, Serialize};
@@ -29,9 +30,10 @@ use crate::{
     },
     queue::Queue,
     recursion::{
-        assert_identical, statement::QueueEnd, BatchRecursion, LeafCircuit, LeafParameters, LeafWitness, NodeCircuit,
-        NodeWitness, Observables, RecursionGates, RecursionKeys, SchedulerCircuit, SchedulerConstants,
-        SchedulerWitness, StatementWitness, TipCircuit, TipWitness, VerifiedCircuit, BRANCHES, LEAF_ARITY, NODE_ARITY,
+        assert_identical, statement::QueueEnd, BatchRecursion, LeafCircuit, LeafParameters, LeafWitness,
+        NodeCircuit, NodeWitness, Observables, RecursionGates, RecursionKeys, SchedulerCircuit,
+        SchedulerConstants, SchedulerWitness, StatementWitness, TipCircuit, TipWitness, VerifiedCircuit,
+        BRANCHES, LEAF_ARITY, NODE_ARITY,
     },
     security::{ParameterSet, PROVEN80},
 };
@@ -117,7 +119,8 @@ impl LedgerSet {
     fn recursion_keys(&self, vks: &dyn VkSource) -> Result<RecursionKeys, SetError> {
         let mut leaf_parameters = [LeafParameters::ZERO; BRANCHES];
         for (branch, parameters) in (1..).zip(&mut leaf_parameters) {
-            *parameters = LeafParameters::new(branch.into(), &*vks.vk(basic(branch))?, &*vks.vk(leaf(branch))?);
+            *parameters =
+                LeafParameters::new(branch.into(), &*vks.vk(basic(branch))?, &*vks.vk(leaf(branch))?);
         }
         Ok(RecursionKeys { leaf_parameters, node_vk_commitment: commitment(&*vks.vk(NODE)?) })
     }
@@ -203,7 +206,9 @@ impl CircuitSet for LedgerSet {
             AggregationRound::Leaf => vec![basic(key.circuit_id.0)],
             AggregationRound::Node => (1..=3).map(leaf).collect(),
             AggregationRound::RecursionTip => vec![leaf(1), NODE],
-            AggregationRound::Scheduler => (1..=3).map(basic).chain((1..=3).map(leaf)).chain([NODE, TIP]).collect(),
+            AggregationRound::Scheduler => {
+                (1..=3).map(basic).chain((1..=3).map(leaf)).chain([NODE, TIP]).collect()
+            }
         }
     }
 
@@ -220,7 +225,8 @@ impl CircuitSet for LedgerSet {
         let branch = key.circuit_id.0;
         match key.round {
             AggregationRound::Basic => {
-                with_basic!(branch, Basic => setup_key(&Basic::empty(), &config, worker)).ok_or(Self::unknown(key))?
+                with_basic!(branch, Basic => setup_key(&Basic::empty(), &config, worker))
+                    .ok_or(Self::unknown(key))?
             }
             AggregationRound::Leaf => {
                 let verified = self.verified(basic(branch), vks)?;
@@ -257,7 +263,8 @@ impl CircuitSet for LedgerSet {
             let bytes = encode("basic circuit", &instance)?;
             sink.basic_circuit(CircuitId(circuit as u8 + 1), sequence, &bytes)
         })?;
-        let requests = chaining.forms.each_ref().map(|forms| forms.iter().map(|f| f.public_input()).collect());
+        let requests =
+            chaining.forms.each_ref().map(|forms| forms.iter().map(|f| f.public_input()).collect());
         let inputs = AggregationInputs {
             recursion: BatchRecursion::new(self.recursion_keys(vks)?, requests),
             statement: StatementWitness::new(observables(&chaining), chaining.forms),
@@ -283,7 +290,9 @@ impl CircuitSet for LedgerSet {
         let AggregationInputs { statement, recursion } = decode("aggregation inputs", aggregation_inputs)?;
         let branch = job.slot.circuit_id.0;
         let sequence = job.slot.sequence;
-        let cap = |key: CircuitKey| -> Result<Vec<Digest>, SetError> { Ok(vks.vk(key)?.setup_merkle_tree_cap.clone()) };
+        let cap = |key: CircuitKey| -> Result<Vec<Digest>, SetError> {
+            Ok(vks.vk(key)?.setup_merkle_tree_cap.clone())
+        };
         let proofs = proofs(&job.children, source)?;
         match job.slot.round {
             AggregationRound::Basic => Err(SetError::Inconsistent("round 0 aggregates nothing".into())),
@@ -298,9 +307,10 @@ impl CircuitSet for LedgerSet {
             AggregationRound::RecursionTip => encode("recursion tip", &recursion.tip(cap(NODE)?, proofs)),
             AggregationRound::Scheduler => match <[Proof; 1]>::try_from(proofs) {
                 Ok([tip_proof]) => encode("scheduler", &SchedulerWitness { statement, tip_proof }),
-                Err(proofs) => {
-                    Err(SetError::Inconsistent(format!("the scheduler verifies one proof, not {}", proofs.len())))
-                }
+                Err(proofs) => Err(SetError::Inconsistent(format!(
+                    "the scheduler verifies one proof, not {}",
+                    proofs.len()
+                ))),
             },
         }
     }
@@ -352,7 +362,8 @@ impl CircuitSet for LedgerSet {
         self.proof_config(key)?;
         match key.round {
             AggregationRound::Basic => {
-                with_basic!(key.circuit_id.0, Basic => empty_assembly(&Basic::empty(), hint)).ok_or(Self::unknown(key))
+                with_basic!(key.circuit_id.0, Basic => empty_assembly(&Basic::empty(), hint))
+                    .ok_or(Self::unknown(key))
             }
             // Gates and tables are all that an assembly holds, and all recursion circuits share them.
             _ => Ok(empty_assembly(&NodeCircuit::for_setup(self.verified_by_node(vks)?), hint)),

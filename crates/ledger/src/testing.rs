@@ -11,9 +11,9 @@ use std::{
 };
 
 use boojum::{
-    field::Field,
     config::{DevCSConfig, ProvingCSConfig},
     cs::implementations::reference_cs::CSReferenceAssembly,
+    field::Field,
 };
 use ingot_circuit_set::{
     field::{FinalizationHint, WitnessVector, Worker, F},
@@ -90,9 +90,10 @@ impl Checker {
     /// in lookups alone.
     pub fn is_seen_by_a_gate<C: SetCircuit>(&self, index: usize) -> bool {
         let columns = C::geometry().num_columns_under_copy_permutation;
-        self.assembly.copy_permutation_data[..columns].iter().flatten().any(|variable| {
-            !variable.is_placeholder() && variable.as_variable_index() as usize == index
-        })
+        self.assembly.copy_permutation_data[..columns]
+            .iter()
+            .flatten()
+            .any(|variable| !variable.is_placeholder() && variable.as_variable_index() as usize == index)
     }
 
     /// The public input within `witness`.

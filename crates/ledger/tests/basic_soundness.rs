@@ -1,5 +1,6 @@
 //! A dishonest prover against the basic circuits: one thing is changed, everything downstream is recomputed honestly, no
 //! native check is asked, and the constraints must refuse.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test fails by panicking
 #![feature(allocator_api)]
 #![feature(generic_const_exprs)]
 
@@ -84,18 +85,42 @@ fn executor_refuses_invalid_operations() {
         build(&mut ledger);
         checkers.refuses(1, what, &ledger.batch());
     };
-    refuses("amount above balance", &|l| drop(l.transfer(1, 2, 1001, 0)));
-    refuses("fee above what is left", &|l| drop(l.transfer(1, 2, 1000, 1)));
-    refuses("amount + fee that wraps", &|l| drop(l.transfer(1, 2, u64::MAX, 2)));
-    refuses("withdrawal above balance", &|l| drop(l.withdraw(1, [9; 20], 1001, 0)));
-    refuses("high limb above balance", &|l| drop(l.withdraw(1, [9; 20], 1 << 32, 0)));
-    refuses("receiver overflows", &|l| drop(l.transfer(1, 3, 1, 0)));
-    refuses("top-up overflows", &|l| drop(l.top_up(3, 1)));
-    refuses("top-up of a free slot", &|l| drop(l.top_up(9, 1)));
-    refuses("open of a taken slot", &|l| drop(l.open(1, 5)));
-    refuses("transfer to a free slot", &|l| drop(l.transfer(1, 9, 5, 0)));
-    refuses("transfer from a free slot", &|l| drop(l.transfer(9, 1, 0, 0)));
-    refuses("nonce overflows", &|l| drop(l.transfer(4, 1, 1, 0)));
+    refuses("amount above balance", &|l| {
+        l.transfer(1, 2, 1001, 0);
+    });
+    refuses("fee above what is left", &|l| {
+        l.transfer(1, 2, 1000, 1);
+    });
+    refuses("amount + fee that wraps", &|l| {
+        l.transfer(1, 2, u64::MAX, 2);
+    });
+    refuses("withdrawal above balance", &|l| {
+        l.withdraw(1, [9; 20], 1001, 0);
+    });
+    refuses("high limb above balance", &|l| {
+        l.withdraw(1, [9; 20], 1 << 32, 0);
+    });
+    refuses("receiver overflows", &|l| {
+        l.transfer(1, 3, 1, 0);
+    });
+    refuses("top-up overflows", &|l| {
+        l.top_up(3, 1);
+    });
+    refuses("top-up of a free slot", &|l| {
+        l.top_up(9, 1);
+    });
+    refuses("open of a taken slot", &|l| {
+        l.open(1, 5);
+    });
+    refuses("transfer to a free slot", &|l| {
+        l.transfer(1, 9, 5, 0);
+    });
+    refuses("transfer from a free slot", &|l| {
+        l.transfer(9, 1, 0, 0);
+    });
+    refuses("nonce overflows", &|l| {
+        l.transfer(4, 1, 1, 0);
+    });
 
     let mut change = |what: &str, build: &dyn Fn(&mut SampleLedger), change: &dyn Fn(&mut Operation)| {
         let mut ledger = ledger();
@@ -111,16 +136,48 @@ fn executor_refuses_invalid_operations() {
         }
         _ => unreachable!(),
     };
-    change("expired transfer", &|l| drop(l.transfer(1, 2, 5, 0)), &expire);
-    change("expired withdrawal", &|l| drop(l.withdraw(1, [9; 20], 5, 0)), &expire);
+    change(
+        "expired transfer",
+        &|l| {
+            l.transfer(1, 2, 5, 0);
+        },
+        &expire,
+    );
+    change(
+        "expired withdrawal",
+        &|l| {
+            l.withdraw(1, [9; 20], 5, 0);
+        },
+        &expire,
+    );
     let zero_key = |operation: &mut Operation| match operation {
         Operation::Open { key, .. } => *key = [F::ZERO; 4],
-        Operation::Transfer { next_key, .. } | Operation::Withdraw { next_key, .. } => *next_key = [F::ZERO; 4],
+        Operation::Transfer { next_key, .. } | Operation::Withdraw { next_key, .. } => {
+            *next_key = [F::ZERO; 4]
+        }
         Operation::TopUp { .. } => unreachable!(),
     };
-    change("open with the zero key", &|l| drop(l.open(9, 5)), &zero_key);
-    change("transfer to the zero key", &|l| drop(l.transfer(1, 2, 5, 0)), &zero_key);
-    change("withdrawal to the zero key", &|l| drop(l.withdraw(1, [9; 20], 5, 0)), &zero_key);
+    change(
+        "open with the zero key",
+        &|l| {
+            l.open(9, 5);
+        },
+        &zero_key,
+    );
+    change(
+        "transfer to the zero key",
+        &|l| {
+            l.transfer(1, 2, 5, 0);
+        },
+        &zero_key,
+    );
+    change(
+        "withdrawal to the zero key",
+        &|l| {
+            l.withdraw(1, [9; 20], 5, 0);
+        },
+        &zero_key,
+    );
 }
 
 /// The tree's side: siblings, indices, leaves and the order of a transfer's two updates.
@@ -141,7 +198,9 @@ fn executor_refuses_false_paths() {
     };
     for level in [0, 1, 17, 31] {
         refuses("sibling", &|t| bump(&mut t.cycles[0].slots[0].as_mut().unwrap().siblings[level][2]));
-        refuses("receiver's sibling", &|t| bump(&mut t.cycles[0].slots[1].as_mut().unwrap().siblings[level][0]));
+        refuses("receiver's sibling", &|t| {
+            bump(&mut t.cycles[0].slots[1].as_mut().unwrap().siblings[level][0])
+        });
     }
     refuses("index in the record", &|t| t.cycles[0].record[1] ^= 1);
     refuses("receiver in the record", &|t| t.cycles[0].record[12] ^= 4);
@@ -154,7 +213,9 @@ fn executor_refuses_false_paths() {
         t.cycles[1].slots[1].as_mut().unwrap().old = debit.old;
     });
     refuses("old root", &|t| bump(&mut t.old_root[0]));
-    refuses("an operation left out", &|t| drop(t.cycles.remove(1)));
+    refuses("an operation left out", &|t| {
+        t.cycles.remove(1);
+    });
     refuses("operations swapped", &|t| t.cycles.swap(0, 2));
 }
 
@@ -240,14 +301,27 @@ fn chained_state_is_bound() {
     };
     unsatisfied("early completion", &|i| i.completion = true, first);
     unsatisfied("late completion", &|i| i.completion = false, second);
-    unsatisfied("skipped pop", &|i| drop(i.signatures.remove(0)), second);
+    unsatisfied(
+        "skipped pop",
+        &|i| {
+            i.signatures.remove(0);
+        },
+        second,
+    );
     unsatisfied("a pop of something else", &|i| i.signatures.swap(0, 1), second);
-    unsatisfied("queue tail", &|i| drop(i.fsm_input.tail[11].add_assign(&F::ONE)), second);
+    unsatisfied(
+        "queue tail",
+        &|i| {
+            i.fsm_input.tail[11].add_assign(&F::ONE);
+        },
+        second,
+    );
     unsatisfied("queue length", &|i| i.fsm_input.length += 1, second);
     unsatisfied("two starts", &|i| i.start = true, second);
 
     let checker = &mut checkers.0[2];
-    let (Instance::Hasher(first), Some(Instance::Hasher(last))) = (&instances[2][0], instances[2].last()) else {
+    let (Instance::Hasher(first), Some(Instance::Hasher(last))) = (&instances[2][0], instances[2].last())
+    else {
         unreachable!()
     };
     assert!(instances[2].len() > 2);
@@ -261,7 +335,13 @@ fn chained_state_is_bound() {
     unsatisfied("record word", &|i| i.records[0][3] ^= 1, last);
     unsatisfied("record order", &|i| i.records.swap(0, 1), last);
     unsatisfied("deposit count", &|i| i.input.deposit_count += 1, last);
-    unsatisfied("queue tail", &|i| drop(i.fsm_input.log.tail[0].add_assign(&F::ONE)), last);
+    unsatisfied(
+        "queue tail",
+        &|i| {
+            i.fsm_input.log.tail[0].add_assign(&F::ONE);
+        },
+        last,
+    );
 
     // What does not break a constraint changes the public input: the scheduler sees it.
     let honest = chaining.forms[2].last().unwrap().public_input().to_vec();
@@ -273,10 +353,16 @@ fn chained_state_is_bound() {
     };
     differs("domain", &|i| i.input.domain[7] ^= 1);
     differs("batch", &|i| i.input.batch += 1);
-    differs("old root", &|i| drop(i.input.old_root[0].add_assign(&F::ONE)));
-    differs("new root", &|i| drop(i.input.new_root[3].add_assign(&F::ONE)));
+    differs("old root", &|i| {
+        i.input.old_root[0].add_assign(&F::ONE);
+    });
+    differs("new root", &|i| {
+        i.input.new_root[3].add_assign(&F::ONE);
+    });
     differs("fees", &|i| i.input.fees += 1);
-    differs("VK set", &|i| drop(i.input.vk_set[2].add_assign(&F::ONE)));
+    differs("VK set", &|i| {
+        i.input.vk_set[2].add_assign(&F::ONE);
+    });
     differs("deposit SHA state", &|i| i.fsm_input.deposits[4] ^= 1);
     differs("pubdata SHA state", &|i| i.fsm_input.pubdata[0] ^= 1);
     differs("pubdata count", &|i| i.fsm_input.pubdata_count += 1);
@@ -311,7 +397,9 @@ fn no_hint_is_a_choice() {
             let tamper = Tamper::Hint { index, output: rng.next_u32() as usize, flip };
             // A value that is no boolean stops some native gadgets: that is no refusal, and not counted.
             let synthesis = || tampered(Some(tamper), || checker.witness(instance).unwrap()).0;
-            let Ok(witness) = std::panic::catch_unwind(std::panic::AssertUnwindSafe(synthesis)) else { continue };
+            let Ok(witness) = std::panic::catch_unwind(std::panic::AssertUnwindSafe(synthesis)) else {
+                continue;
+            };
             tried += 1;
             let public_input = checker.public_input(&witness);
             if checker.is_satisfied(witness).unwrap() {
@@ -325,7 +413,8 @@ fn no_hint_is_a_choice() {
     }
     let mut rng = ChaCha12Rng::seed_from_u64(1);
     let count = env("INGOT_SOUNDNESS_SAMPLES", 40);
-    let [Instance::Executor(executor), Instance::Signature(signature), Instance::Hasher(hasher)] = rich_instances()
+    let [Instance::Executor(executor), Instance::Signature(signature), Instance::Hasher(hasher)] =
+        rich_instances()
     else {
         unreachable!()
     };
@@ -354,7 +443,8 @@ fn no_value_is_free() {
     }
     let mut rng = ChaCha12Rng::seed_from_u64(2);
     let count = env("INGOT_SOUNDNESS_SAMPLES", 40);
-    let [Instance::Executor(executor), Instance::Signature(signature), Instance::Hasher(hasher)] = rich_instances()
+    let [Instance::Executor(executor), Instance::Signature(signature), Instance::Hasher(hasher)] =
+        rich_instances()
     else {
         unreachable!()
     };

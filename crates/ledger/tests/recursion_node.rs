@@ -1,4 +1,5 @@
 //! Node and tip refuse whatever is not proofs of their own children's segments under the keys of their own input.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test fails by panicking
 #![feature(allocator_api)]
 #![feature(generic_const_exprs)]
 

@@ -1,5 +1,6 @@
 //! The scheduler's statement refuses instances that do not chain into one batch, with everything downstream of each
 //! change recomputed: compact forms, requests, and the public input of a tip that honestly proves those requests.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test fails by panicking
 #![feature(allocator_api)]
 #![feature(generic_const_exprs)]
 

@@ -1,5 +1,6 @@
 //! A whole batch through all five rounds, with the circuit set alone: keys, circuits, proofs. Every proof is verified by
 //! the proof library's own verifier, and the last one's public input is what the native executor says.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test fails by panicking
 #![feature(allocator_api)]
 #![feature(generic_const_exprs)]
 
@@ -39,7 +40,12 @@ impl VkSource for Keys {
 struct Sink(Vec<(CircuitId, u32, Vec<u8>)>);
 
 impl CircuitSink for Sink {
-    fn basic_circuit(&mut self, circuit_id: CircuitId, sequence: u32, circuit: &[u8]) -> Result<(), SetError> {
+    fn basic_circuit(
+        &mut self,
+        circuit_id: CircuitId,
+        sequence: u32,
+        circuit: &[u8],
+    ) -> Result<(), SetError> {
         self.0.push((circuit_id, sequence, circuit.to_vec()));
         Ok(())
     }
@@ -108,7 +114,11 @@ impl Run {
     }
 
     fn verify(&self, key: CircuitKey, proof: &Proof) -> bool {
-        self.set.verifier(key).unwrap().verify::<TreeHasher, Transcript, NoPow>((), &self.setup[&key].vk, proof)
+        self.set.verifier(key).unwrap().verify::<TreeHasher, Transcript, NoPow>(
+            (),
+            &self.setup[&key].vk,
+            proof,
+        )
     }
 
     /// Proves the batch; returns the scheduler's proof and the number of proofs.

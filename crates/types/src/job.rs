@@ -124,7 +124,9 @@ mod tests {
         let text = "270/17/prove/2/3/1/42";
         let key: JobKey = text.parse().unwrap();
         assert_eq!(key.to_string(), text);
-        for bad in ["", "270/17/prove/2/3/1", "270/17/prove/9/3/1/42", "270/17/bake/2/3/1/42", "1/2/prove/0/1/0/3/4"] {
+        for bad in
+            ["", "270/17/prove/2/3/1", "270/17/prove/9/3/1/42", "270/17/bake/2/3/1/42", "1/2/prove/0/1/0/3/4"]
+        {
             assert!(bad.parse::<JobKey>().is_err(), "{bad}");
         }
     }

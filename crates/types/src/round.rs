@@ -27,8 +27,7 @@ pub struct UnknownRound(pub u8);
 
 impl AggregationRound {
     /// All rounds, in proving order.
-    pub const ALL: [Self; 5] =
-        [Self::Basic, Self::Leaf, Self::Node, Self::RecursionTip, Self::Scheduler];
+    pub const ALL: [Self; 5] = [Self::Basic, Self::Leaf, Self::Node, Self::RecursionTip, Self::Scheduler];
 
     /// The round's lower-case name, as printed and as stored.
     pub const fn name(self) -> &'static str {

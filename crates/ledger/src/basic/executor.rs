@@ -25,7 +25,6 @@ use super::{
     path::{PathUpdateVar, SlotVar},
 };
 use crate::{
-    queue::Queue,
     gadgets::{
         geometry::{poseidon_gates, POSEIDON_GEOMETRY},
         hash::{constant, hash, DigestVar},
@@ -38,6 +37,7 @@ use crate::{
         record::{KIND_OPEN, KIND_PAYOUT, KIND_TOP_UP, KIND_TRANSFER, KIND_WITHDRAW},
         trace::Cycle,
     },
+    queue::Queue,
 };
 
 /// Operations per instance: what fits 2^14 rows.
@@ -272,7 +272,8 @@ fn synthesize_cycle<CS: ConstraintSystem<F>>(
     let top_up = is(cs, KIND_TOP_UP);
     let transfer = is(cs, KIND_TRANSFER);
     let withdraw = is(cs, KIND_WITHDRAW);
-    let kinds = [(open, KIND_OPEN), (top_up, KIND_TOP_UP), (transfer, KIND_TRANSFER), (withdraw, KIND_WITHDRAW)];
+    let kinds =
+        [(open, KIND_OPEN), (top_up, KIND_TOP_UP), (transfer, KIND_TRANSFER), (withdraw, KIND_WITHDRAW)];
     let terms = kinds.map(|(flag, _)| (flag.into_num(), F::ONE));
     let active = logic::sum(cs, &terms);
     let active = Boolean::from_variable_checked(cs, active.get_variable());
@@ -287,8 +288,7 @@ fn synthesize_cycle<CS: ConstraintSystem<F>>(
     let from = logic::allocate(cs, word(record[1]));
     let from_bits = index(cs, from);
     let amount = uint::allocate_u64(cs, u64_of(2));
-    let key_values: Digest =
-        std::array::from_fn(|i| F::from_u64_with_reduction(u64_of(4 + 2 * i)));
+    let key_values: Digest = std::array::from_fn(|i| F::from_u64_with_reduction(u64_of(4 + 2 * i)));
     let key = logic::allocate_all(cs, key_values).map(|x| x.mask_negated(cs, top_up));
     let to = logic::allocate(cs, word(record[12]));
     let to_bits = index(cs, to);
@@ -330,7 +330,8 @@ fn synthesize_cycle<CS: ConstraintSystem<F>>(
     let [hi, lo] = logic::select(cs, debit, &[debited.hi, debited.lo], &[credited.hi, credited.lo]);
     new.balance = U64Var { hi, lo };
     new.nonce = logic::sum(cs, &[(slot.leaf.nonce, F::ONE), (debit.into_num(), F::ONE)]);
-    state.root = PathUpdateVar { used: active, bits: &from_bits, slot: &slot, new: &new }.apply(cs, state.root);
+    state.root =
+        PathUpdateVar { used: active, bits: &from_bits, slot: &slot, new: &new }.apply(cs, state.root);
 
     // Slot 1: the account that a transfer credits, proved against the tree after the debit.
     let receiver = SlotVar::allocate(cs, cycle.and_then(|c| c.slots[1].as_ref()));

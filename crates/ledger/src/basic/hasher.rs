@@ -161,7 +161,13 @@ impl PubdataHasher {
             fees: 0,
             vk_set: zero,
         };
-        Self { start: true, completion: true, input, fsm_input: HasherState::initial(&input), records: Vec::new() }
+        Self {
+            start: true,
+            completion: true,
+            input,
+            fsm_input: HasherState::initial(&input),
+            records: Vec::new(),
+        }
     }
 }
 
@@ -298,8 +304,12 @@ impl SetCircuit for PubdataHasher {
         // The tail is there in every instance and used in the last.
         let deposits_hash = finish(cs, state.deposits, state.deposit_count);
         let pubdata_hash = finish(cs, state.pubdata, state.pubdata_count);
-        let mut header: Vec<Num<F>> =
-            MAGIC.as_chunks::<4>().0.iter().map(|w| constant(cs, u64::from(u32::from_be_bytes(*w)))).collect();
+        let mut header: Vec<Num<F>> = MAGIC
+            .as_chunks::<4>()
+            .0
+            .iter()
+            .map(|w| constant(cs, u64::from(u32::from_be_bytes(*w))))
+            .collect();
         header.extend(domain);
         header.extend([zero, batch]);
         header.extend(digest_words(cs, &old_root));
@@ -351,7 +361,8 @@ fn synthesize_cycle<CS: ConstraintSystem<F>>(cs: &mut CS, state: &mut StateVar, 
     let after = compress(cs, before, &record);
     state.deposits = logic::select(cs, hash_deposit, &after, &state.deposits);
     state.pubdata = logic::select(cs, hash_pubdata, &after, &state.pubdata);
-    for (count, flag) in [(&mut state.deposit_count, hash_deposit), (&mut state.pubdata_count, hash_pubdata)] {
+    for (count, flag) in [(&mut state.deposit_count, hash_deposit), (&mut state.pubdata_count, hash_pubdata)]
+    {
         *count = logic::sum(cs, &[(*count, F::ONE), (flag.into_num(), F::ONE)]);
     }
 }
@@ -397,7 +408,8 @@ fn allocate_word<CS: ConstraintSystem<F>>(cs: &mut CS, value: u32) -> Num<F> {
 
 /// Enforces x < 2^32 by eight nibbles, three to a lookup.
 fn range_check_word<CS: ConstraintSystem<F>>(cs: &mut CS, x: Num<F>) {
-    let nibbles: [Num<F>; 8] = uint::hint(cs, [x], |[value]| std::array::from_fn(|i| (value >> (4 * i)) & 0xf));
+    let nibbles: [Num<F>; 8] =
+        uint::hint(cs, [x], |[value]| std::array::from_fn(|i| (value >> (4 * i)) & 0xf));
     let mut terms: Vec<_> =
         nibbles.iter().enumerate().map(|(i, n)| (*n, F::from_u64_unchecked(1 << (4 * i)))).collect();
     let mut minus_one = F::ONE;

@@ -64,11 +64,8 @@ pub fn cut(
     sink: &mut dyn FnMut(usize, u32, Instance) -> Result<(), SetError>,
 ) -> Result<Chaining, SetError> {
     let mut forms: [Vec<CompactForm>; 3] = Default::default();
-    let input = ExecutorInput {
-        domain: bytes_to_words(&trace.domain),
-        batch: trace.batch,
-        old_root: trace.old_root,
-    };
+    let input =
+        ExecutorInput { domain: bytes_to_words(&trace.domain), batch: trace.batch, old_root: trace.old_root };
     let output = cut_executor(input, &trace.cycles, &mut |form, instance| {
         emit(0, &mut forms[0], form, Instance::Executor(instance), sink)
     })?;

@@ -2,7 +2,7 @@
 
 pub mod closed_form;
 pub mod executor;
-mod path;
 pub mod hasher;
 pub mod instances;
+mod path;
 pub mod signature;

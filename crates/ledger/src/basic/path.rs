@@ -14,8 +14,8 @@ use crate::{
         uint::{self, U64Var},
     },
     native::{
-        trace::PathUpdate,
         hash::{merkle_node, STATE_LEAF},
+        trace::PathUpdate,
         tree::DEPTH,
     },
 };
@@ -94,7 +94,9 @@ impl PathUpdateVar<'_> {
     pub fn apply<CS: ConstraintSystem<F>>(&self, cs: &mut CS, root: DigestVar) -> DigestVar {
         let mut old = self.slot.leaf.hash(cs);
         let mut new = self.new.hash(cs);
-        for (level, (bit, sibling)) in self.bits.iter().zip(&self.slot.siblings).zip(0..).map(|((b, s), l)| (l, (b, s))) {
+        for (level, (bit, sibling)) in
+            self.bits.iter().zip(&self.slot.siblings).zip(0..).map(|((b, s), l)| (l, (b, s)))
+        {
             for node in [&mut old, &mut new] {
                 let (left, right) = Num::conditionally_swap_multiple(cs, *bit, node, sibling);
                 let children: Vec<_> = left.into_iter().chain(right).collect();

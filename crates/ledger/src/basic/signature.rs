@@ -150,7 +150,11 @@ impl SetCircuit for SignatureVerifier {
 }
 
 /// Pops one pair, if there is one, and then enforces its signature.
-fn synthesize_cycle<CS: ConstraintSystem<F>>(cs: &mut CS, queue: &mut QueueVar, signed: Option<&SignedMessage>) {
+fn synthesize_cycle<CS: ConstraintSystem<F>>(
+    cs: &mut CS,
+    queue: &mut QueueVar,
+    signed: Option<&SignedMessage>,
+) {
     let key_value: Digest = signed.map_or([F::ZERO; 4], |s| s.key_before);
     let message_value: Digest = signed.map_or([F::ZERO; 4], |s| s.message);
     let key = logic::allocate_all(cs, key_value);
@@ -205,7 +209,11 @@ fn chain_step<CS: ConstraintSystem<F>>(
 }
 
 /// Which of the three steps remain for the digit 2·high + low: step j iff j ≥ digit.
-fn steps_selected<CS: ConstraintSystem<F>>(cs: &mut CS, high: Boolean<F>, low: Boolean<F>) -> [Boolean<F>; STEPS as usize] {
+fn steps_selected<CS: ConstraintSystem<F>>(
+    cs: &mut CS,
+    high: Boolean<F>,
+    low: Boolean<F>,
+) -> [Boolean<F>; STEPS as usize] {
     let not_high = high.negated(cs);
     let not_low = low.negated(cs);
     let digit_is_zero = not_high.and(cs, not_low);

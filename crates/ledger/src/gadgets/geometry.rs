@@ -4,8 +4,8 @@ use boojum::{
     cs::{
         cs_builder::{CsBuilder, CsBuilderImpl},
         gates::{
-            BooleanConstraintGate, ConstantsAllocatorGate, FmaGateInBaseFieldWithoutConstant,
-            NopGate, ParallelSelectionGate, PublicInputGate, ReductionGate, SelectionGate, ZeroCheckGate,
+            BooleanConstraintGate, ConstantsAllocatorGate, FmaGateInBaseFieldWithoutConstant, NopGate,
+            ParallelSelectionGate, PublicInputGate, ReductionGate, SelectionGate, ZeroCheckGate,
         },
         traits::gate::GatePlacementStrategy,
         CSGeometry, GateConfigurationHolder, StaticToolboxHolder,

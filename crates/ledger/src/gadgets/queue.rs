@@ -17,7 +17,11 @@ use super::{
 pub type QueueStateVar = [Num<F>; STATE_WIDTH];
 
 /// The state after absorbing `encoding`, whose length is a multiple of eight.
-pub fn absorb<CS: ConstraintSystem<F>>(cs: &mut CS, state: QueueStateVar, encoding: &[Num<F>]) -> QueueStateVar {
+pub fn absorb<CS: ConstraintSystem<F>>(
+    cs: &mut CS,
+    state: QueueStateVar,
+    encoding: &[Num<F>],
+) -> QueueStateVar {
     debug_assert_eq!(encoding.len() % RATE, 0);
     encoding.chunks(RATE).fold(state, |mut state, chunk| {
         state[..chunk.len()].copy_from_slice(chunk);

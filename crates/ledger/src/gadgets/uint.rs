@@ -39,9 +39,11 @@ pub fn hint<CS: ConstraintSystem<F>, const I: usize, const N: usize>(
         #[cfg(feature = "testing")]
         let compute = crate::testing::tamper_hint(compute);
         let dependencies = inputs.map(|x| Place::from_variable(x.get_variable()));
-        cs.set_values_with_dependencies(&dependencies, &Place::from_variables(variables), move |values: [F; I]| {
-            compute(values.map(|x| x.as_u64_reduced())).map(F::from_u64_with_reduction)
-        });
+        cs.set_values_with_dependencies(
+            &dependencies,
+            &Place::from_variables(variables),
+            move |values: [F; I]| compute(values.map(|x| x.as_u64_reduced())).map(F::from_u64_with_reduction),
+        );
     }
     variables.map(Num::from_variable)
 }
@@ -149,10 +151,7 @@ pub fn sub_u64<CS: ConstraintSystem<F>>(cs: &mut CS, a: U64Var, b: U64Var) -> (U
 /// both. Enforces the canonical form: hi = 2^32 − 1 ⇒ lo = 0.
 pub fn split_words_unchecked<CS: ConstraintSystem<F>>(cs: &mut CS, x: Num<F>) -> [Num<F>; 2] {
     let [hi, lo] = hint(cs, [x], |[value]| [value >> 32, value & (TWO_TO_32 - 1)]);
-    logic::enforce_zero_sum(
-        cs,
-        &[(hi, F::from_u64_unchecked(TWO_TO_32)), (lo, F::ONE), (x, F::MINUS_ONE)],
-    );
+    logic::enforce_zero_sum(cs, &[(hi, F::from_u64_unchecked(TWO_TO_32)), (lo, F::ONE), (x, F::MINUS_ONE)]);
     let max = constant(cs, TWO_TO_32 - 1);
     let hi_is_max = Num::equals(cs, &hi, &max);
     logic::enforce_zero_if(cs, hi_is_max, &lo);

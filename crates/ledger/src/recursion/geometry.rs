@@ -4,9 +4,9 @@ use boojum::{
     cs::{
         cs_builder::{CsBuilder, CsBuilderImpl},
         gates::{
-            BooleanConstraintGate, ConditionalSwapGate, ConstantsAllocatorGate, FmaGateInBaseFieldWithoutConstant,
-            FmaGateInExtensionWithoutConstant, NopGate, ParallelSelectionGate, PublicInputGate, ReductionGate,
-            SelectionGate, ZeroCheckGate,
+            BooleanConstraintGate, ConditionalSwapGate, ConstantsAllocatorGate,
+            FmaGateInBaseFieldWithoutConstant, FmaGateInExtensionWithoutConstant, NopGate,
+            ParallelSelectionGate, PublicInputGate, ReductionGate, SelectionGate, ZeroCheckGate,
         },
         traits::{circuit::CircuitBuilder, gate::GatePlacementStrategy},
         CSGeometry, GateConfigurationHolder, LookupParameters, StaticToolboxHolder,

@@ -32,7 +32,11 @@ impl<T: Copy> LeafParameters<T> {
 
     /// The elements, in the order in which they are hashed: type, basic key, leaf key.
     pub fn elements(&self) -> Vec<T> {
-        [self.circuit_type].into_iter().chain(self.basic_vk_commitment).chain(self.leaf_vk_commitment).collect()
+        [self.circuit_type]
+            .into_iter()
+            .chain(self.basic_vk_commitment)
+            .chain(self.leaf_vk_commitment)
+            .collect()
     }
 
     /// The same shape over other elements.
@@ -47,11 +51,8 @@ impl<T: Copy> LeafParameters<T> {
 
 impl LeafParameters {
     /// No parameters: stands for them where values do not matter.
-    pub const ZERO: Self = Self {
-        circuit_type: F::ZERO,
-        basic_vk_commitment: [F::ZERO; 4],
-        leaf_vk_commitment: [F::ZERO; 4],
-    };
+    pub const ZERO: Self =
+        Self { circuit_type: F::ZERO, basic_vk_commitment: [F::ZERO; 4], leaf_vk_commitment: [F::ZERO; 4] };
 
     /// Parameters of the branch over basic circuit `circuit_type`, from the two keys.
     pub fn new(circuit_type: u32, basic: &Vk, leaf: &Vk) -> Self {
@@ -75,7 +76,11 @@ pub struct RecursionKeys<T = F> {
 impl<T: Copy> RecursionKeys<T> {
     /// The elements, in the order in which they are hashed: leaf parameters by branch, node key.
     pub fn elements(&self) -> Vec<T> {
-        self.leaf_parameters.iter().flat_map(LeafParameters::elements).chain(self.node_vk_commitment).collect()
+        self.leaf_parameters
+            .iter()
+            .flat_map(LeafParameters::elements)
+            .chain(self.node_vk_commitment)
+            .collect()
     }
 
     /// The same shape over other elements.

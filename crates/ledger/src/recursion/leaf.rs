@@ -21,6 +21,7 @@ use super::{
     geometry::RecursionGates,
     input::{leaf_input_elements, LeafInput, LeafParameters},
     request::{allocate_segment, encoding_var},
+    shape::ProofShape,
     verify::{allocate_vk, InCircuitVerifier, VerifiedCircuit},
     LEAF_ARITY, TRACE_LEN,
 };
@@ -58,7 +59,7 @@ pub struct LeafCircuit<B> {
     _basic: PhantomData<fn() -> B>,
 }
 
-impl<B> LeafCircuit<B> {
+impl<B: SetCircuit> LeafCircuit<B> {
     /// The leaf without values, over basic circuits of type `circuit_type` (1 to 3).
     pub fn for_setup(circuit_type: u32, verified: VerifiedCircuit) -> Self {
         Self { circuit_type, verified, witness: None, _basic: PhantomData }
@@ -76,8 +77,7 @@ impl<B> LeafCircuit<B> {
                 witness.requests.len()
             )));
         }
-        let proofs: Vec<&Proof> = witness.proofs.iter().collect();
-        verified.check_shape("leaf", &witness.basic_vk_cap, &proofs)?;
+        ProofShape::new::<B>(&verified)?.check("leaf", &witness.basic_vk_cap, &witness.proofs)?;
         Ok(Self { circuit_type, verified, witness: Some(witness), _basic: PhantomData })
     }
 

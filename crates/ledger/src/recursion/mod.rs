@@ -21,6 +21,7 @@ pub mod leaf;
 pub mod node;
 pub mod request;
 pub mod scheduler;
+pub mod shape;
 pub mod statement;
 pub mod tip;
 pub mod verify;
@@ -45,8 +46,8 @@ pub const LEAF_ARITY: usize = 2;
 pub const NODE_ARITY: usize = 2;
 /// Requests of a node whose children are leaves, at most.
 pub const REQUESTS_OVER_LEAVES: usize = LEAF_ARITY * NODE_ARITY;
-/// Instances of each basic circuit type that the scheduler takes.
-pub const CAPACITY: [usize; BRANCHES] = [32, 32, 64];
+/// Instances of each basic circuit type that the scheduler has slots for.
+pub const CAPACITY: [usize; BRANCHES] = crate::basic::instances::MAX_INSTANCES;
 
 /// Rows of leaf, node and scheduler.
 pub const TRACE_LEN: usize = 1 << 14;

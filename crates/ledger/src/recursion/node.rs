@@ -19,6 +19,7 @@ use super::{
     geometry::RecursionGates,
     input::{leaf_input_elements, node_input_elements, LeafParameters, NodeInput, RecursionKeys},
     request::allocate_segment,
+    shape::ProofShape,
     verify::{allocate_vk, InCircuitVerifier, VerifiedCircuit},
     BRANCHES, NODE_ARITY, REQUESTS_OVER_LEAVES, TRACE_LEN,
 };
@@ -80,8 +81,11 @@ impl NodeCircuit {
                 witness.proofs.len()
             )));
         }
-        let proofs: Vec<&Proof> = witness.proofs.iter().collect();
-        verified.check_shape("node", &witness.child_vk_cap, &proofs)?;
+        ProofShape::new::<RecursionGates>(&verified)?.check(
+            "node",
+            &witness.child_vk_cap,
+            &witness.proofs,
+        )?;
         Ok(Self { verified, witness: Some(witness) })
     }
 
@@ -128,7 +132,11 @@ fn select_parameters<CS: ConstraintSystem<F>>(
         }
     }
     let [circuit_type, b0, b1, b2, b3, l0, l1, l2, l3] = selected;
-    LeafParameters { circuit_type, basic_vk_commitment: [b0, b1, b2, b3], leaf_vk_commitment: [l0, l1, l2, l3] }
+    LeafParameters {
+        circuit_type,
+        basic_vk_commitment: [b0, b1, b2, b3],
+        leaf_vk_commitment: [l0, l1, l2, l3],
+    }
 }
 
 /// True iff `length` is 0 to 4, whatever element it is.
@@ -151,7 +159,11 @@ fn negative(k: u32) -> F {
 /// Cuts `whole` at a witness state into two segments whose lengths sum to the whole's as integers.
 ///
 /// Either may be empty: then nothing is verified for it, and head = tail leaves the other the whole segment.
-fn cut<CS: ConstraintSystem<F>>(cs: &mut CS, whole: &QueueVar, witness: &NodeWitness) -> [QueueVar; NODE_ARITY] {
+fn cut<CS: ConstraintSystem<F>>(
+    cs: &mut CS,
+    whole: &QueueVar,
+    witness: &NodeWitness,
+) -> [QueueVar; NODE_ARITY] {
     let middle = logic::allocate_all(cs, witness.middle);
     let first = logic::allocate(cs, element(witness.first_length));
     let second = logic::sum(cs, &[(whole.length, F::ONE), (first, negative(1))]);

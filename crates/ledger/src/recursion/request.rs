@@ -1,10 +1,6 @@
 //! Requests for proofs and the queues they stand in, natively and in-circuit.
 
-use boojum::{
-    cs::traits::cs::ConstraintSystem,
-    field::Field,
-    gadgets::num::Num,
-};
+use boojum::{cs::traits::cs::ConstraintSystem, field::Field, gadgets::num::Num};
 use ingot_circuit_set::field::{Digest, F};
 use serde::{Deserialize, Serialize};
 

@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     geometry::RecursionGates,
     input::{vk_commitment, RecursionKeys},
+    shape::ProofShape,
     statement::{self, StatementWitness},
     verify::{InCircuitVerifier, VerifiedCircuit, VkVar},
     TRACE_LEN,
@@ -38,7 +39,7 @@ impl SchedulerConstants {
     /// [`SetError::Inconsistent`] if proofs of the tip cannot be verified in-circuit.
     pub fn new(keys: RecursionKeys, tip_vk: Vk, config: &ProofConfig) -> Result<Self, SetError> {
         let verified = VerifiedCircuit::new(&tip_vk.fixed_parameters, config)?;
-        verified.check_shape("tip", &tip_vk.setup_merkle_tree_cap, &[])?;
+        ProofShape::new::<RecursionGates>(&verified)?.check("tip key", &tip_vk.setup_merkle_tree_cap, [])?;
         Ok(Self { keys, tip_vk, verified })
     }
 
@@ -82,10 +83,10 @@ impl SchedulerCircuit {
     /// shape.
     pub fn new(constants: SchedulerConstants, witness: SchedulerWitness) -> Result<Self, SetError> {
         witness.statement.check_capacity()?;
-        constants.verified.check_shape(
+        ProofShape::new::<RecursionGates>(&constants.verified)?.check(
             "scheduler",
             &constants.tip_vk.setup_merkle_tree_cap,
-            &[&witness.tip_proof],
+            [&witness.tip_proof],
         )?;
         Ok(Self { constants, witness: Some(witness) })
     }

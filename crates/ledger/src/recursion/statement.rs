@@ -279,7 +279,12 @@ impl Slot {
     }
 }
 
-fn enforce_same_if<CS: ConstraintSystem<F>>(cs: &mut CS, condition: Boolean<F>, a: &DigestVar, b: &DigestVar) {
+fn enforce_same_if<CS: ConstraintSystem<F>>(
+    cs: &mut CS,
+    condition: Boolean<F>,
+    a: &DigestVar,
+    b: &DigestVar,
+) {
     for (a, b) in a.iter().zip(b) {
         logic::enforce_equal_if(cs, condition, a, b);
     }

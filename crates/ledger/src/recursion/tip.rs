@@ -18,6 +18,7 @@ use super::{
     geometry::RecursionGates,
     input::{node_input_elements, tip_input_elements, RecursionKeys, TipInput},
     request::allocate_segment,
+    shape::ProofShape,
     verify::{allocate_vk, InCircuitVerifier, VerifiedCircuit},
     BRANCHES, TIP_TRACE_LEN,
 };
@@ -67,8 +68,11 @@ impl TipCircuit {
                 witness.proofs.len()
             )));
         }
-        let proofs: Vec<&Proof> = witness.proofs.iter().collect();
-        verified.check_shape("recursion tip", &witness.node_vk_cap, &proofs)?;
+        ProofShape::new::<RecursionGates>(&verified)?.check(
+            "recursion tip",
+            &witness.node_vk_cap,
+            &witness.proofs,
+        )?;
         Ok(Self { verified, witness: Some(witness) })
     }
 
@@ -116,7 +120,8 @@ impl SetCircuit for TipCircuit {
         let mut proofs = witness.proofs.iter();
         for ((branch, queue), native) in (1u64..).zip(&queues).zip(&witness.input.queues) {
             let branch = constant(cs, branch);
-            let public_input = hash(cs, RECURSION_INPUT, &node_input_elements(branch, &keys, &queue.flatten()));
+            let public_input =
+                hash(cs, RECURSION_INPUT, &node_input_elements(branch, &keys, &queue.flatten()));
             let needed = queue.is_not_empty(cs);
             let empty = needed.negated(cs);
             queue.enforce_consumed_if(cs, empty);

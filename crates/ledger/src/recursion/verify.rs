@@ -1,5 +1,12 @@
 //! Verifying a proof in-circuit, and what has to be known about it beforehand.
 
+use crate::{
+    gadgets::{
+        hash::{hash, DigestVar},
+        logic,
+    },
+    native::hash::VERIFICATION_KEY,
+};
 use boojum::{
     cs::{
         implementations::{pow::NoPow, verifier::VerificationKeyCircuitGeometry},
@@ -20,13 +27,6 @@ use boojum::{
 use ingot_circuit_set::{
     field::{Digest, Ext, Proof, ProofConfig, Transcript, F},
     SetError,
-};
-use crate::{
-    gadgets::{
-        hash::{hash, DigestVar},
-        logic,
-    },
-    native::hash::VERIFICATION_KEY,
 };
 
 /// A verification key in-circuit.
@@ -54,7 +54,9 @@ impl VerifiedCircuit {
         if config.pow_bits != 0 || config.fri_folding_schedule.is_some() {
             return refuse(format!("{config:?} asks for proof of work or a folding schedule"));
         }
-        if (geometry.fri_lde_factor, geometry.cap_size) != (config.fri_lde_factor, config.merkle_tree_cap_size) {
+        if (geometry.fri_lde_factor, geometry.cap_size)
+            != (config.fri_lde_factor, config.merkle_tree_cap_size)
+        {
             return refuse(format!(
                 "key made for LDE {}, cap {}, but {config:?}",
                 geometry.fri_lde_factor, geometry.cap_size
@@ -68,24 +70,12 @@ impl VerifiedCircuit {
         self.geometry.cap_size
     }
 
-    /// Checks that a key's cap and proofs have the shape that synthesis relies on; `what` names them in the error.
-    ///
-    /// # Errors
-    /// [`SetError::Inconsistent`] if they have another shape.
-    pub fn check_shape(&self, what: &str, cap: &[Digest], proofs: &[&Proof]) -> Result<(), SetError> {
-        let refuse = |reason: String| Err(SetError::Inconsistent(format!("{what}: {reason}")));
-        if cap.len() != self.cap_size() {
-            return refuse(format!("the key's cap has {} digests, not {}", cap.len(), self.cap_size()));
-        }
-        for proof in proofs {
-            if proof.proof_config != self.config {
-                return refuse(format!("proof made with {:?}, not {:?}", proof.proof_config, self.config));
-            }
-            if proof.public_inputs.len() != self.geometry.num_public_inputs() {
-                return refuse(format!("proof with {} public inputs", proof.public_inputs.len()));
-            }
-        }
-        Ok(())
+    pub(super) fn geometry(&self) -> &VerificationKeyCircuitGeometry {
+        &self.geometry
+    }
+
+    pub(super) fn config(&self) -> &ProofConfig {
+        &self.config
     }
 }
 
@@ -112,7 +102,10 @@ pub fn allocate_vk<CS: ConstraintSystem<F>>(cs: &mut CS, cap: &[Digest]) -> (VkV
 }
 
 /// Verifies proofs of one circuit geometry.
+#[derive(derivative::Derivative)]
+#[derivative(Debug)]
 pub struct InCircuitVerifier<'a, CS: ConstraintSystem<F> + 'static> {
+    #[derivative(Debug = "ignore")]
     inner: RecursiveVerifier<F, Ext, CS>,
     verified: &'a VerifiedCircuit,
 }
@@ -126,7 +119,8 @@ impl<'a, CS: ConstraintSystem<F> + 'static> InCircuitVerifier<'a, CS> {
 
     /// Enforces, iff `needed`, that `proof` is valid under `vk` and that its public input is `public_input`.
     ///
-    /// `proof` may be any well-formed one where it is not needed. `None` is for setup alone.
+    /// `proof` may be any well-formed one where it is not needed; of another shape it panics (see
+    /// [`super::shape::ProofShape`]). `None` is for setup alone.
     pub fn verify_if(
         &self,
         cs: &mut CS,

@@ -78,8 +78,11 @@ impl BatchRecursion {
 
     /// `width` requests from `sequence · width` on, of which there is at least one.
     fn range(&self, branch: u32, sequence: u32, width: Option<usize>) -> Result<Range<'_>, SetError> {
-        let nothing =
-            || SetError::Inconsistent(format!("branch {branch} has no requests for proof {sequence} of its round"));
+        let nothing = || {
+            SetError::Inconsistent(format!(
+                "branch {branch} has no requests for proof {sequence} of its round"
+            ))
+        };
         let index = (branch as usize).checked_sub(1).ok_or_else(nothing)?;
         let queue = self.queues.get(index).ok_or_else(nothing)?;
         // A width beyond usize covers everything.
@@ -167,7 +170,11 @@ impl BatchRecursion {
         let cut = range.start.saturating_add(self.child_width(&range, depth)).min(range.end);
         let first = range.queue.segment(range.start, cut);
         Ok(NodeWitness {
-            input: NodeInput { branch, keys: self.keys, segment: range.queue.segment(range.start, range.end) },
+            input: NodeInput {
+                branch,
+                keys: self.keys,
+                segment: range.queue.segment(range.start, range.end),
+            },
             first_length: first.length,
             middle: first.tail,
             child_vk_cap,
@@ -247,7 +254,10 @@ mod tests {
                     _ => {}
                 }
             }
-            let roots: BTreeSet<_> = proved.iter().filter(|(_, s)| s.length as u64 == count).collect::<Vec<_>>()
+            let roots: BTreeSet<_> = proved
+                .iter()
+                .filter(|(_, s)| s.length as u64 == count)
+                .collect::<Vec<_>>()
                 .into_iter()
                 .map(|(_, s)| s.tail.map(|x| x.0))
                 .collect();
