@@ -1,11 +1,12 @@
 //! The command line, and the way from an error to an exit code.
 
 use std::{
+    backtrace::{Backtrace, BacktraceStatus},
     ffi::OsString,
     panic::{catch_unwind, AssertUnwindSafe},
     path::PathBuf,
     process::ExitCode,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use anyhow::anyhow;
@@ -151,11 +152,21 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     let ui = Arc::new(Ui::new(cli.json));
-    // Panics are caught where the proof library is called, and told as errors; any other is a defect.
-    std::panic::set_hook(Box::new(|_| {}));
+    // Panics are caught where the proof library is called, and told as errors; any other is a defect, and told with the
+    // place where it happened.
+    let place = Arc::new(Mutex::new(String::new()));
+    let noted = Arc::clone(&place);
+    std::panic::set_hook(Box::new(move |info| {
+        let trace = Backtrace::capture();
+        let trace =
+            if trace.status() == BacktraceStatus::Captured { format!("\n{trace}") } else { String::new() };
+        *noted.lock().unwrap_or_else(PoisonError::into_inner) = format!("{info}{trace}");
+    }));
     let work = AssertUnwindSafe(|| execute(&ui, &cli));
-    let result =
-        catch_unwind(work).unwrap_or_else(|_| Err(anyhow!("internal error: this is a defect in ingot")));
+    let result = catch_unwind(work).unwrap_or_else(|_| {
+        let place = place.lock().unwrap_or_else(PoisonError::into_inner);
+        Err(anyhow!("internal error: this is a defect in ingot: {place}"))
+    });
     match result {
         Ok(outcome) => ExitCode::from(outcome.code()),
         Err(error) => {

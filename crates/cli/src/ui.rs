@@ -197,7 +197,7 @@ fn text(event: &Event) -> Option<String> {
             return None
         }
         Event::KeyDamaged { circuit, name, reason } => {
-            format!("key {circuit} {name}: {reason}; making it again")
+            format!("key {circuit} {name}: {reason}; making it")
         }
         Event::KeyMade { circuit, name, seconds } => format!("key {circuit} {name}: {seconds:.1} s"),
         Event::KeyChecked { file, matches: true, .. } => format!("ok         {file}"),

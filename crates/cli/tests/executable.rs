@@ -127,6 +127,8 @@ fn killed_at_random_moments_keys_and_proofs_complete() {
     let proof = fs::read(dir.join("small.proof")).unwrap();
     assert_eq!(proof, fs::read(dir.join("again.proof")).unwrap());
 
+    every_proof_passes_the_librarys_own_verifier(&dir.join("ingot-data"), 11);
+
     // A damaged key file is named and made again, the same as before.
     let keys = fs::read_dir(dir.join("ingot-data/keys")).unwrap().next().unwrap().unwrap().path();
     let key = fs::read_dir(&keys).unwrap().map(|e| e.unwrap().path());
@@ -167,4 +169,72 @@ fn killed_at_random_moments_keys_and_proofs_complete() {
             text(&output)
         );
     }
+}
+
+/// Takes every proof file and every verification key that the executable left in `data`, and gives them to the proof
+/// library's verifier, without any of the code that proved them.
+fn every_proof_passes_the_librarys_own_verifier(data: &Path, at_least: usize) {
+    use boojum::{
+        cs::{
+            implementations::{
+                pow::NoPow, proof::Proof, transcript::GoldilocksPoisedon2Transcript,
+                verifier::VerificationKey,
+            },
+            traits::circuit::{CircuitBuilderProxy, ErasedBuilderForVerifier},
+        },
+        field::goldilocks::{GoldilocksExt2, GoldilocksField as F},
+    };
+    use ingot_circuit_set::field::TreeHasher;
+    use ingot_ledger::{
+        basic::{executor::TransactionExecutor, hasher::PubdataHasher, signature::SignatureVerifier},
+        recursion::RecursionGates,
+    };
+
+    fn files(folder: &Path, found: &mut Vec<std::path::PathBuf>) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                files(&path, found);
+            } else {
+                found.push(path);
+            }
+        }
+    }
+    let mut found = vec![];
+    files(data, &mut found);
+    let mut verified = 0;
+    for path in &found {
+        if !fs::read(path).unwrap().starts_with(b"INGOTPRF") {
+            continue;
+        }
+        let stored = ingot_prover::StoredProof::load(path).unwrap();
+        let key = stored.header.circuit;
+        let prefix = format!("{}-{}-", key.round as u8, key.circuit_id);
+        let vk = found
+            .iter()
+            .find(|f| {
+                f.extension().is_some_and(|e| e == "vk")
+                    && f.file_name().unwrap().to_str().unwrap().starts_with(&prefix)
+            })
+            .unwrap();
+        let vk: VerificationKey<F, TreeHasher> =
+            ingot_circuit_set::decode("vk", &fs::read(vk).unwrap()).unwrap();
+        type Builder = Box<dyn ErasedBuilderForVerifier<F, GoldilocksExt2>>;
+        let builder: Builder = match (key.round as u8, key.circuit_id.0) {
+            (0, 1) => CircuitBuilderProxy::<F, TransactionExecutor>::dyn_verifier_builder(),
+            (0, 2) => CircuitBuilderProxy::<F, SignatureVerifier>::dyn_verifier_builder(),
+            (0, 3) => CircuitBuilderProxy::<F, PubdataHasher>::dyn_verifier_builder(),
+            _ => CircuitBuilderProxy::<F, RecursionGates>::dyn_verifier_builder(),
+        };
+        let verifier = builder.create_verifier();
+        let verify = |proof: &Proof<F, TreeHasher, GoldilocksExt2>| {
+            verifier.verify::<TreeHasher, GoldilocksPoisedon2Transcript, NoPow>((), &vk, proof)
+        };
+        assert!(verify(&stored.proof), "{}", path.display());
+        let mut other = stored.proof.clone();
+        other.public_inputs[0] = other.public_inputs[1];
+        assert!(!verify(&other), "{}: another public input", path.display());
+        verified += 1;
+    }
+    assert!(verified >= at_least, "only {verified} proof files");
 }

@@ -36,7 +36,7 @@ pub use scheduler::{SchedulerCircuit, SchedulerConstants, SchedulerWitness};
 pub use statement::{Observables, StatementWitness};
 pub use tip::{TipCircuit, TipWitness};
 pub use verify::{assert_identical, VerifiedCircuit};
-pub use witness::{BatchRecursion, NodeChild};
+pub use witness::BatchRecursion;
 
 /// Branches: one per basic circuit type, numbered 1 to 3.
 pub const BRANCHES: usize = 3;

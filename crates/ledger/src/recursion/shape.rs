@@ -59,14 +59,14 @@ impl ProofShape {
                 C::lookup_parameters()
             )));
         }
-        // The in-circuit verifier knows the numbers, and wants a constraint system to be made in.
+        // The in-circuit verifier knows the numbers, and wants a constraint system to put its constants in.
         let builder = CsReferenceImplementationBuilder::<
             F,
             Packed,
             SetupCSConfig,
             StCircuitResolver<F, <SetupCSConfig as CSConfig>::ResolverConfig>,
-        >::new(RecursionGates::geometry(), 1 << 4);
-        let mut cs = RecursionGates::configure_builder(new_builder::<_, F>(builder)).build(1usize << 4);
+        >::new(RecursionGates::geometry(), 1 << 10);
+        let mut cs = RecursionGates::configure_builder(new_builder::<_, F>(builder)).build(1usize << 12);
         let verifier = CircuitBuilderProxy::<F, C>::dyn_recursive_verifier_builder::<Ext, _>()
             .create_recursive_verifier(&mut cs);
 

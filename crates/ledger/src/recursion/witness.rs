@@ -1,7 +1,9 @@
 //! From a batch's requests to the inputs of every leaf, node and tip.
 //!
 //! The proofs are numbered as [`ingot_circuit_set::AggregationPlan`] numbers them: leaf `s` answers requests `2s` and
-//! `2s + 1`; node `s` at depth `d` covers leaves `s·2^(d+1)` and following, `2^(d+1)` of them at most.
+//! `2s + 1`; node `s` at depth `d` covers leaves `s·2^(d+1)` and following, `2^(d+1)` of them at most. The circuit tells
+//! leaves from nodes by the number of requests, which agrees with the plan because there no node has one child but at
+//! depth 0.
 
 use ingot_circuit_set::{
     field::{Digest, Proof},
@@ -17,23 +19,6 @@ use super::{
     tip::TipWitness,
     BRANCHES, LEAF_ARITY, REQUESTS_OVER_LEAVES,
 };
-
-/// A proof that a node verifies, within its branch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NodeChild {
-    /// A leaf.
-    Leaf {
-        /// Its number.
-        sequence: u32,
-    },
-    /// A node one level below.
-    Node {
-        /// Its depth.
-        depth: u16,
-        /// Its number at that depth.
-        sequence: u32,
-    },
-}
 
 /// Everything the recursion of one batch is about.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -120,30 +105,6 @@ impl BatchRecursion {
         })
     }
 
-    /// The proofs that node `sequence` at `depth` of `branch` verifies.
-    ///
-    /// They are its children in the plan except where a node has at most four requests: then they are the leaves below
-    /// it at any depth, because the circuit tells leaves from nodes by that number.
-    ///
-    /// # Errors
-    /// [`SetError::Inconsistent`] if there is no such node.
-    pub fn node_children(&self, branch: u32, depth: u16, sequence: u32) -> Result<Vec<NodeChild>, SetError> {
-        let range = self.node_range(branch, depth, sequence)?;
-        let width = self.child_width(&range, depth);
-        let first = range.start / width;
-        let last = (range.end - 1) / width;
-        Ok((first..=last)
-            .map(|child| {
-                let sequence = child as u32;
-                if range.len() <= REQUESTS_OVER_LEAVES {
-                    NodeChild::Leaf { sequence }
-                } else {
-                    NodeChild::Node { depth: depth.saturating_sub(1), sequence }
-                }
-            })
-            .collect())
-    }
-
     /// Requests of a child of the node over `range`.
     fn child_width(&self, range: &Range<'_>, depth: u16) -> usize {
         if range.len() <= REQUESTS_OVER_LEAVES {
@@ -153,8 +114,8 @@ impl BatchRecursion {
         }
     }
 
-    /// What node `sequence` at `depth` of `branch` is made from: the setup cap of the key of
-    /// [`BatchRecursion::node_children`], and their proofs.
+    /// What node `sequence` at `depth` of `branch` is made from: the setup cap of its children's key (the branch's leaf
+    /// at depth 0, else the node) and their proofs.
     ///
     /// # Errors
     /// [`SetError::Inconsistent`] if there is no such node.
@@ -200,7 +161,7 @@ fn node_width(depth: u16) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::{BTreeMap, BTreeSet};
+    use std::collections::BTreeMap;
 
     use boojum::field::U64Representable;
     use ingot_circuit_set::{field::F, AggregationPlan, Arity};
@@ -228,41 +189,28 @@ mod tests {
                     AggregationRound::Leaf => {
                         let leaf = batch.leaf(1, slot.sequence, vec![], vec![]).unwrap();
                         assert_eq!(leaf.requests.len(), job.children.len());
-                        proved.insert((None, slot.sequence), leaf.input.segment);
+                        proved.insert(slot, leaf.input.segment);
                     }
                     AggregationRound::Node => {
                         let node = batch.node(1, slot.depth, slot.sequence, vec![], vec![]).unwrap();
-                        let children = batch.node_children(1, slot.depth, slot.sequence).unwrap();
-                        let segments: Vec<_> = children
-                            .iter()
-                            .map(|child| match *child {
-                                NodeChild::Leaf { sequence } => proved[&(None, sequence)],
-                                NodeChild::Node { depth, sequence } => proved[&(Some(depth), sequence)],
-                            })
-                            .collect();
+                        let segments: Vec<_> = job.children.iter().map(|child| proved[child]).collect();
                         let whole = node.input.segment;
+                        assert!((1..=NODE_ARITY).contains(&segments.len()));
                         assert_eq!(segments[0].head, whole.head);
                         assert_eq!((segments[0].length, segments[0].tail), (node.first_length, node.middle));
-                        let last = segments.last().unwrap();
-                        assert_eq!(last.tail, whole.tail);
+                        assert_eq!(segments[segments.len() - 1].tail, whole.tail);
                         assert_eq!(segments.iter().map(|s| s.length).sum::<u32>(), whole.length);
-                        let over_leaves = children.iter().all(|c| matches!(c, NodeChild::Leaf { .. }));
+                        let over_leaves = job.children.iter().all(|c| c.round == AggregationRound::Leaf);
                         assert_eq!(over_leaves, whole.length as usize <= REQUESTS_OVER_LEAVES);
-                        assert!(children.len() <= NODE_ARITY);
-                        proved.insert((Some(slot.depth), slot.sequence), whole);
+                        proved.insert(slot, whole);
+                    }
+                    AggregationRound::RecursionTip => {
+                        assert_eq!(job.children.len(), 1);
+                        assert_eq!(proved[&job.children[0]], batch.tip_input().queues[0]);
                     }
                     _ => {}
                 }
             }
-            let roots: BTreeSet<_> = proved
-                .iter()
-                .filter(|(_, s)| s.length as u64 == count)
-                .collect::<Vec<_>>()
-                .into_iter()
-                .map(|(_, s)| s.tail.map(|x| x.0))
-                .collect();
-            assert_eq!(roots.len(), 1);
-            assert_eq!(batch.tip_input().queues[0].length as u64, count);
         }
     }
 
@@ -270,9 +218,10 @@ mod tests {
     fn there_is_no_proof_beyond_the_requests() {
         let batch = batch(5);
         assert!(batch.leaf(1, 3, vec![], vec![]).is_err());
-        assert!(batch.node_children(1, 0, 2).is_err());
-        assert!(batch.node_children(1, u16::MAX, 1).is_err());
-        assert!(batch.node_children(1, u16::MAX, 0).is_ok());
+        let node = |depth, sequence| batch.node(1, depth, sequence, vec![], vec![]);
+        assert!(node(0, 2).is_err());
+        assert!(node(u16::MAX, 1).is_err());
+        assert_eq!(node(u16::MAX, 0).unwrap().input.segment, batch.queues()[0].whole());
         assert!(batch.leaf(0, 0, vec![], vec![]).is_err());
         assert!(batch.leaf(2, 0, vec![], vec![]).is_err());
         assert!(batch.leaf(4, 0, vec![], vec![]).is_err());
