@@ -7,14 +7,20 @@ mod recursion_support;
 
 use boojum::field::Field;
 use ingot_circuit_set::field::F;
-use ingot_ledger::recursion::{vk_commitment, LeafCircuit, LeafInput, LeafParameters, LeafWitness, RequestQueue};
+use ingot_ledger::recursion::{
+    vk_commitment, LeafCircuit, LeafInput, LeafParameters, LeafWitness, RequestQueue,
+};
 use recursion_support::{basic_keys, bump, digest, f, Bench, Toy};
 
 #[test]
 fn only_the_segments_own_requests_with_valid_proofs_of_the_named_key_pass() {
     let basic = basic_keys();
     let verified = basic[0].verified();
-    assert_eq!(verified, basic[1].verified(), "kinds differ in their keys alone, so the tests below test keys");
+    assert_eq!(
+        verified,
+        basic[1].verified(),
+        "kinds differ in their keys alone, so the tests below test keys"
+    );
     let circuit = |w: &LeafWitness| LeafCircuit::<Toy<1>>::new(1, verified.clone(), w.clone()).unwrap();
 
     let requests: Vec<_> = [100, 200, 300].map(digest).to_vec();

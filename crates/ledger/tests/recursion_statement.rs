@@ -4,6 +4,8 @@
 #![feature(allocator_api)]
 #![feature(generic_const_exprs)]
 
+mod recursion_support;
+
 use boojum::{
     cs::{
         cs_builder::{CsBuilder, CsBuilderImpl},
@@ -14,7 +16,7 @@ use boojum::{
         traits::{circuit::CircuitBuilder, cs::ConstraintSystem, gate::GatePlacementStrategy},
         CSGeometry, GateConfigurationHolder, LookupParameters, StaticToolboxHolder,
     },
-    field::{Field, U64Representable},
+    field::{Field, U64Representable as _},
     gadgets::traits::round_function::BuildableCircuitRoundFunction,
 };
 use ingot_circuit_set::{
@@ -28,13 +30,17 @@ use ingot_ledger::{
         hasher::HasherInput,
     },
     gadgets::{geometry::POSEIDON_GEOMETRY, logic},
-    native::hash::{hash, CLOSED_FORM},
     queue::Queue,
     recursion::{
         statement::{self, QueueEnd},
-        BatchRecursion, LeafParameters, Observables, RecursionKeys, StatementWitness, CAPACITY,
+        RecursionKeys, StatementWitness, CAPACITY,
     },
     testing::Checker,
+};
+use recursion_support::{
+    bump,
+    claim::{Claim, Slots},
+    digest, f,
 };
 
 /// The statement for constants `keys` and `tip_vk`, and in place of a proof of the tip the public input that the
@@ -89,98 +95,13 @@ impl SetCircuit for StatementCircuit {
     }
 }
 
-fn f(value: u64) -> F {
-    F::from_u64_unchecked(value)
-}
-
-fn digest(value: u64) -> Digest {
-    [f(value), f(value + 1), f(value + 2), f(value + 3)]
-}
-
-fn bump(x: &mut F) {
-    x.add_assign(&F::ONE);
-}
-
-/// A batch as its prover claims it to be. Every change here changes what follows from it.
-#[derive(Clone)]
-struct Claim {
-    keys: RecursionKeys,
-    tip_vk: Digest,
-    observables: Observables,
-    /// Instances by branch.
-    counts: [usize; 3],
-}
-
-type Slots = [Vec<Option<CompactForm>>; 3];
-
-impl Claim {
-    fn sample() -> Self {
-        let parameters = |t: u64| LeafParameters {
-            circuit_type: f(t),
-            basic_vk_commitment: digest(1000 * t),
-            leaf_vk_commitment: digest(1000 * t + 500),
-        };
-        Self {
-            keys: RecursionKeys {
-                leaf_parameters: [parameters(1), parameters(2), parameters(3)],
-                node_vk_commitment: digest(7000),
-            },
-            tip_vk: digest(8000),
-            observables: Observables {
-                domain: [1, 2, 3, 4, 5, 6, 7, u64::from(u32::MAX)].map(f),
-                batch: f(12),
-                old_root: digest(100),
-                new_root: digest(200),
-                fees: [f(1), f(2)],
-                deposit_count: f(3),
-                signature_queue: QueueEnd { tail: std::array::from_fn(|i| f(300 + i as u64)), length: f(9) },
-                log_queue: QueueEnd { tail: std::array::from_fn(|i| f(400 + i as u64)), length: f(14) },
-                pi: [0x0102_0304, 0xffff_ffff, 0, 0x8000_0001, 5, 6, 7, 8].map(f),
-            },
-            counts: [3, 2, 4],
-        }
-    }
-
-    /// The instances, each what an honest basic circuit would prove.
-    fn slots(&self) -> Slots {
-        let commit = |part: &[F]| hash(CLOSED_FORM, part);
-        let o = &self.observables;
-        let vk_set = self.keys.vk_set(&self.tip_vk);
-        let parts = [
-            (commit(&o.executor_input()), commit(&o.executor_output())),
-            (commit(&o.signature_input()), [F::ZERO; 4]),
-            (commit(&o.hasher_input(&vk_set)), commit(&o.hasher_output())),
-        ];
-        std::array::from_fn(|branch| {
-            let count = self.counts[branch];
-            let state = |i: usize| digest(10_000 * (branch as u64 + 1) + 10 * i as u64);
-            (0..count)
-                .map(|i| {
-                    let (start, completion) = (i == 0, i + 1 == count);
-                    Some(CompactForm {
-                        start,
-                        completion,
-                        observable_input: parts[branch].0,
-                        observable_output: if completion { parts[branch].1 } else { [F::ZERO; 4] },
-                        fsm_input: if start { [F::ZERO; 4] } else { state(i) },
-                        fsm_output: if completion { [F::ZERO; 4] } else { state(i + 1) },
-                    })
-                })
-                .collect()
-        })
-    }
-
-    /// What a prover hands in who honestly proved the instances in `slots`.
-    fn circuit(&self, constants: &Self, slots: Slots) -> StatementCircuit {
-        let requests = slots
-            .each_ref()
-            .map(|slots| slots.iter().flatten().map(CompactForm::public_input).collect::<Vec<_>>());
-        StatementCircuit {
-            keys: constants.keys,
-            tip_vk: constants.tip_vk,
-            witness: StatementWitness { observables: self.observables, slots },
-            tip_public_input: BatchRecursion::new(self.keys, requests).tip_input().public_input(),
-        }
+/// What a prover of `claim` hands in who honestly proved the instances in `slots`.
+fn circuit(claim: &Claim, constants: &Claim, slots: Slots) -> StatementCircuit {
+    StatementCircuit {
+        keys: constants.keys,
+        tip_vk: constants.tip_vk,
+        tip_public_input: claim.tip_input(&slots).public_input(),
+        witness: claim.statement(slots),
     }
 }
 
@@ -192,7 +113,7 @@ struct Bench {
 impl Bench {
     fn new() -> Self {
         let honest = Claim::sample();
-        let checker = Checker::new(&honest.circuit(&honest, honest.slots())).unwrap();
+        let checker = Checker::new(&circuit(&honest, &honest, honest.slots())).unwrap();
         Self { honest, checker }
     }
 
@@ -204,7 +125,7 @@ impl Bench {
     fn with(&mut self, claim: &Claim, change: impl FnOnce(&mut Slots)) -> (bool, Vec<F>) {
         let mut slots = claim.slots();
         change(&mut slots);
-        let circuit = claim.circuit(&self.honest, slots);
+        let circuit = circuit(claim, &self.honest, slots);
         self.check(&circuit)
     }
 
@@ -228,7 +149,7 @@ fn honest_batches_of_every_size_pass_and_give_the_headers_limbs() {
         let pi = claim.observables.pi.map(|x| (x.as_u64_reduced() as u32).to_be_bytes());
         let pi: [u8; 32] = pi.as_flattened().try_into().unwrap();
         assert_eq!(limbs, statement::public_input(&pi));
-        assert_eq!(limbs[0], f(0x0102_0304_ffff_ff), "seven bytes, big-endian");
+        assert_eq!(limbs[0], f(0x0001_0203_04ff_ffff), "seven bytes, big-endian");
     }
     // No signatures.
     let mut claim = Claim { counts: [1, 0, 1], ..bench.honest.clone() };
@@ -263,8 +184,12 @@ fn instances_that_do_not_chain_are_refused() {
     for branch in 0..3 {
         let last = bench.honest.counts[branch] - 1;
         bench.refuses("swapped", |s| s[branch].swap(0, 1));
-        bench.refuses("first dropped", |s| drop(s[branch].remove(0)));
-        bench.refuses("last dropped", |s| drop(s[branch].pop()));
+        bench.refuses("first dropped", |s| {
+            s[branch].remove(0);
+        });
+        bench.refuses("last dropped", |s| {
+            s[branch].pop();
+        });
         bench.refuses("duplicated", |s| {
             let again = s[branch][0];
             s[branch].insert(1, again);
@@ -308,7 +233,8 @@ fn instances_that_do_not_chain_are_refused() {
                     bump(&mut form(s, branch, instance).observable_input[i]);
                 });
             }
-            bench.refuses("answers something else", |s| bump(&mut form(s, branch, last).observable_output[i]));
+            bench
+                .refuses("answers something else", |s| bump(&mut form(s, branch, last).observable_output[i]));
             bench.refuses("another state handed on", |s| bump(&mut form(s, branch, 0).fsm_output[i]));
             bench.refuses("another state taken over", |s| bump(&mut form(s, branch, last).fsm_input[i]));
         }
@@ -441,16 +367,18 @@ fn the_hash_words_must_be_words() {
 fn a_tip_for_other_requests_is_refused() {
     let mut bench = Bench::new();
     let honest = bench.honest.clone();
-    let circuit = honest.circuit(&honest, honest.slots());
+    let base = circuit(&honest, &honest, honest.slots());
     for i in 0..4 {
-        let mut other = circuit.clone();
+        let mut other = base.clone();
         bump(&mut other.tip_public_input[i]);
         assert!(!bench.check(&other).0);
     }
     // A tip that proves more, less, or the same in another order.
     let slots = honest.slots();
     let changes: [&dyn Fn(&mut Slots); 3] = [
-        &|s| drop(s[2].pop()),
+        &|s| {
+            s[2].pop();
+        },
         &|s| {
             let more = s[2][0];
             s[2].push(more);
@@ -460,8 +388,8 @@ fn a_tip_for_other_requests_is_refused() {
     for change in changes {
         let mut proved = slots.clone();
         change(&mut proved);
-        let mut other = circuit.clone();
-        other.tip_public_input = honest.circuit(&honest, proved).tip_public_input;
+        let mut other = base.clone();
+        other.tip_public_input = honest.tip_input(&proved).public_input();
         assert!(!bench.check(&other).0);
     }
 }

@@ -2,6 +2,8 @@
 //! the constraints, not the soundness error.
 #![allow(dead_code)]
 
+pub mod claim;
+
 use boojum::{
     cs::{
         cs_builder::{CsBuilder, CsBuilderImpl},
@@ -24,7 +26,7 @@ use ingot_ledger::{
     basic::closed_form::{reserve_public_input, set_public_input},
     gadgets::{hash::constant, logic},
     recursion::{
-        assert_identical, BatchRecursion, LeafCircuit, LeafParameters, NodeChild, NodeCircuit, RecursionKeys,
+        assert_identical, BatchRecursion, LeafCircuit, LeafParameters, NodeCircuit, RecursionKeys,
         VerifiedCircuit,
     },
     testing::Checker,
@@ -232,25 +234,6 @@ impl Keys {
             2 => prover.prove(&LeafCircuit::<Toy<2>>::new(2, verified, witness).unwrap()),
             _ => prover.prove(&LeafCircuit::<Toy<3>>::new(3, verified, witness).unwrap()),
         };
-        assert_eq!(proof.public_inputs, expected);
-        proof
-    }
-
-    /// Proves a node and everything below it.
-    pub fn node_proof(&self, batch: &BatchRecursion, branch: u32, depth: u16, sequence: u32) -> Proof {
-        let children = batch.node_children(branch, depth, sequence).unwrap();
-        let over_leaves = matches!(children[0], NodeChild::Leaf { .. });
-        let proofs = children
-            .iter()
-            .map(|child| match *child {
-                NodeChild::Leaf { sequence } => self.leaf_proof(batch, branch, sequence),
-                NodeChild::Node { depth, sequence } => self.node_proof(batch, branch, depth, sequence),
-            })
-            .collect();
-        let cap = if over_leaves { self.leaf[branch as usize - 1].cap() } else { self.node.cap() };
-        let witness = batch.node(branch, depth, sequence, cap, proofs).unwrap();
-        let expected = witness.input.public_input();
-        let proof = self.node.prove(&NodeCircuit::new(self.leaf[0].verified(), witness).unwrap());
         assert_eq!(proof.public_inputs, expected);
         proof
     }

@@ -1,26 +1,28 @@
-//! Node and tip refuse whatever is not proofs of their own children's segments under the keys of their own input.
+//! Node, tip and scheduler refuse whatever is not proofs of their own children's segments under the keys of their own
+//! input.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test fails by panicking
 #![feature(allocator_api)]
 #![feature(generic_const_exprs)]
 
 mod recursion_support;
 
-use ingot_circuit_set::field::{Digest, Proof};
+use boojum::field::{Field, U64Representable};
+use ingot_circuit_set::field::{Proof, F};
 use ingot_ledger::{
     queue::Queue,
-    recursion::{vk_commitment, BatchRecursion, NodeCircuit, NodeWitness, RequestQueue, TipCircuit, TipWitness},
+    recursion::{
+        statement::{self, QueueEnd},
+        vk_commitment, BatchRecursion, LeafInput, NodeCircuit, NodeWitness, RequestQueue, SchedulerCircuit,
+        SchedulerConstants, SchedulerWitness, TipCircuit, TipWitness,
+    },
 };
-use recursion_support::{bump, digest, Bench, Keys};
-
-fn requests(seed: u64, count: u64) -> Vec<Digest> {
-    (0..count).map(|i| digest(seed + 10 * i)).collect()
-}
+use recursion_support::{bump, claim::Claim, config, digest, Bench, Keys, Prover};
 
 fn at(segment: Queue, length: u32) -> Queue {
     Queue { length, ..segment }
 }
 
-/// The proofs that both tests hold against the circuits: a batch with 5, 0 and 1 requests, and another batch's.
+/// The proofs that are held against the circuits.
 struct Proofs {
     /// Leaves 0, 1, 2 of branch 1.
     leaves: Vec<Proof>,
@@ -39,10 +41,19 @@ fn over_leaves(keys: &Keys, batch: &BatchRecursion, sequence: u32, proofs: &[Pro
 }
 
 #[test]
-fn node_and_tip() {
+fn node_tip_and_scheduler() {
     let keys = Keys::new();
-    let batch = BatchRecursion::new(keys.recursion_keys(), [requests(1000, 5), vec![], requests(3000, 1)]);
     let verified = keys.leaf[0].verified();
+    let tip_key = Prover::new(&TipCircuit::for_setup(verified.clone()));
+    let nothing = QueueEnd { tail: [F::ZERO; 12], length: F::ZERO };
+    let mut claim = Claim {
+        keys: keys.recursion_keys(),
+        tip_vk: vk_commitment(&tip_key.cap()),
+        counts: [5, 0, 1],
+        ..Claim::sample()
+    };
+    claim.observables.signature_queue = nothing;
+    let batch = claim.recursion(&claim.slots());
     let node = |w: &NodeWitness| NodeCircuit::new(verified.clone(), w.clone()).unwrap();
 
     let leaves: Vec<_> = (0..3).map(|i| keys.leaf_proof(&batch, 1, i)).collect();
@@ -57,12 +68,15 @@ fn node_and_tip() {
     let proofs = Proofs { leaves, third_leaf, nodes, root, third };
 
     let mut bench = Bench::new(&node(&first));
-    for (name, witness) in [("leaves", &first), ("one leaf", &second), ("nodes", &top), ("branch 3", &third_witness)] {
+    for (name, witness) in
+        [("leaves", &first), ("one leaf", &second), ("nodes", &top), ("branch 3", &third_witness)]
+    {
         assert_eq!(bench.accepts(name, &node(witness)), witness.input.public_input(), "{name}");
     }
     nodes_over_leaves(&keys, &batch, &proofs, &mut bench, &first, &second);
     nodes_over_nodes(&keys, &batch, &proofs, &mut bench, &top);
-    tip(&keys, &batch, &proofs);
+    let tip_proof = tip(&keys, &batch, &proofs, &tip_key);
+    scheduler(&claim, &tip_key, &tip_proof, &proofs);
 }
 
 fn nodes_over_leaves(
@@ -151,10 +165,7 @@ fn nodes_over_leaves(
     refuse("a request that nobody proved", second, &|w| {
         w.input.segment = forged.whole();
         w.middle = forged.whole().tail;
-        let input = ingot_ledger::recursion::LeafInput {
-            parameters: w.input.keys.leaf_parameters[0],
-            segment: forged.whole(),
-        };
+        let input = LeafInput { parameters: w.input.keys.leaf_parameters[0], segment: forged.whole() };
         w.proofs[0].public_inputs = input.public_input().to_vec();
     });
 
@@ -220,7 +231,7 @@ fn nodes_over_nodes(
     assert_eq!(bench.accepts("a node over one node", &circuit), top.input.public_input());
 }
 
-fn tip(keys: &Keys, batch: &BatchRecursion, proofs: &Proofs) {
+fn tip(keys: &Keys, batch: &BatchRecursion, proofs: &Proofs, key: &Prover) -> Proof {
     let verified = keys.leaf[0].verified();
     let circuit = |w: &TipWitness| TipCircuit::new(verified.clone(), w.clone()).unwrap();
     let honest = batch.tip(keys.node.cap(), vec![proofs.root.clone(), proofs.third.clone()]);
@@ -254,7 +265,7 @@ fn tip(keys: &Keys, batch: &BatchRecursion, proofs: &Proofs) {
         w.proofs.truncate(1);
     });
     refuse("requests not proved in the branch without any", &|w| {
-        w.input.queues[1] = RequestQueue::new(2, requests(2000, 1)).whole();
+        w.input.queues[1] = RequestQueue::new(2, vec![digest(2000)]).whole();
         w.proofs.insert(1, proofs.third.clone());
     });
     refuse("an empty queue with another tail", &|w| bump(&mut w.input.queues[1].tail[0]));
@@ -274,6 +285,82 @@ fn tip(keys: &Keys, batch: &BatchRecursion, proofs: &Proofs) {
         refuse("another head", &|w| bump(&mut w.input.queues[2].head[i]));
     }
     refuse("an invalid proof", &|w| bump(&mut w.proofs[0].values_at_z_omega[0].coeffs[0]));
-    let other = BatchRecursion::new(*batch.keys(), [requests(5000, 5), vec![], requests(3000, 1)]);
+    let other = [5000, 5010, 5020, 5030, 5040].map(digest).to_vec();
+    let third = batch.queues()[2].requests(0, 1).to_vec();
+    let other = BatchRecursion::new(*batch.keys(), [other, vec![], third]);
     refuse("another batch's queue", &|w| w.input = other.tip_input());
+    key.prove(&circuit(&honest))
+}
+
+fn scheduler(claim: &Claim, tip_key: &Prover, tip_proof: &Proof, proofs: &Proofs) {
+    let constants = SchedulerConstants::new(claim.keys, tip_key.key.vk.clone(), &config()).unwrap();
+    assert_eq!(constants.vk_set(), claim.keys.vk_set(&claim.tip_vk));
+    let honest = SchedulerWitness { statement: claim.statement(claim.slots()), tip_proof: tip_proof.clone() };
+    let circuit = |w: &SchedulerWitness| SchedulerCircuit::new(constants.clone(), w.clone()).unwrap();
+    let mut bench = Bench::new(&circuit(&honest));
+    let pi = claim.observables.pi.map(|x| (x.as_u64_reduced() as u32).to_be_bytes());
+    let expected = statement::public_input(pi.as_flattened().try_into().unwrap());
+    assert_eq!(bench.accepts("scheduler", &circuit(&honest)), expected);
+
+    let mut refuse = |name: &str, change: &dyn Fn(&mut SchedulerWitness)| {
+        let mut witness = honest.clone();
+        change(&mut witness);
+        bench.refuses(name, &circuit(&witness));
+    };
+    refuse("an opening changed", &|w| bump(&mut w.tip_proof.values_at_z[5].coeffs[0]));
+    refuse("a queried leaf changed", &|w| {
+        bump(&mut w.tip_proof.queries_per_fri_repetition[1].quotient_query.leaf_elements[1]);
+    });
+    // The statement alone is true of these: only the tip's proof speaks against them.
+    let mut later = claim.clone();
+    bump(&mut later.observables.batch);
+    refuse("the tip of another batch", &|w| w.statement = later.statement(later.slots()));
+    refuse("the tip of another batch, its public input rewritten", &|w| {
+        w.statement = later.statement(later.slots());
+        w.tip_proof.public_inputs = later.tip_input(&later.slots()).public_input().to_vec();
+    });
+    let shorter = Claim { counts: [4, 0, 1], ..claim.clone() };
+    refuse("the tip of more instances", &|w| w.statement = shorter.statement(shorter.slots()));
+
+    // Proofs of other circuits do not even have the shape; that is an error, not a panic.
+    for other in [&proofs.root, &proofs.leaves[0]] {
+        let witness = SchedulerWitness { tip_proof: other.clone(), ..honest.clone() };
+        let error = SchedulerCircuit::new(constants.clone(), witness).unwrap_err();
+        assert!(error.to_string().contains("another circuit"), "{error}");
+    }
+    for damage in damages() {
+        let mut witness = honest.clone();
+        damage(&mut witness.tip_proof);
+        assert!(SchedulerCircuit::new(constants.clone(), witness).is_err());
+    }
+    let mut crowded = honest.clone();
+    crowded.statement.slots[0].resize(33, None);
+    assert!(SchedulerCircuit::new(constants.clone(), crowded).is_err());
+}
+
+/// Ways in which a proof's vectors can be too long or too short.
+fn damages() -> Vec<fn(&mut Proof)> {
+    vec![
+        |p| p.public_inputs.truncate(3),
+        |p| p.witness_oracle_cap.truncate(8),
+        |p| p.stage_2_oracle_cap.truncate(8),
+        |p| p.quotient_oracle_cap.truncate(8),
+        |p| p.fri_base_oracle_cap.clear(),
+        |p| p.fri_intermediate_oracles_caps[0].truncate(15),
+        |p| p.fri_intermediate_oracles_caps.truncate(1),
+        |p| p.final_fri_monomials[0].truncate(1),
+        |p| p.final_fri_monomials[1].push(F::ZERO),
+        |p| p.values_at_z.truncate(1),
+        |p| p.values_at_z_omega.clear(),
+        |p| p.values_at_0.push(p.values_at_z[0]),
+        |p| p.queries_per_fri_repetition.truncate(1),
+        |p| p.queries_per_fri_repetition[0].fri_queries.truncate(1),
+        |p| p.queries_per_fri_repetition[1].fri_queries[0].leaf_elements.truncate(1),
+        |p| p.queries_per_fri_repetition[1].fri_queries[1].proof.truncate(1),
+        |p| p.queries_per_fri_repetition[2].witness_query.leaf_elements.push(F::ZERO),
+        |p| p.queries_per_fri_repetition[2].stage_2_query.leaf_elements.truncate(1),
+        |p| p.queries_per_fri_repetition[2].quotient_query.leaf_elements.truncate(1),
+        |p| p.queries_per_fri_repetition[2].setup_query.proof.truncate(1),
+        |p| p.proof_config.security_level += 1,
+    ]
 }
