@@ -7,16 +7,16 @@
 mod recursion_support;
 
 use boojum::field::{Field, U64Representable};
-use ingot_circuit_set::field::{Proof, F};
+use ingot_circuit_set::field::{Digest, Proof, F};
 use ingot_ledger::{
     queue::Queue,
     recursion::{
-        statement::{self, QueueEnd},
-        vk_commitment, BatchRecursion, LeafInput, NodeCircuit, NodeWitness, RequestQueue, SchedulerCircuit,
-        SchedulerConstants, SchedulerWitness, TipCircuit, TipWitness,
+        statement::QueueEnd, vk_commitment, BatchRecursion, LeafInput, LeafParameters, NodeCircuit,
+        NodeInput, NodeWitness, RecursionKeys, RequestQueue, SchedulerCircuit, SchedulerConstants,
+        SchedulerWitness, TipCircuit, TipInput, TipWitness,
     },
 };
-use recursion_support::{bump, claim::Claim, config, digest, Bench, Keys, Prover};
+use recursion_support::{bump, claim::Claim, config, digest, Bench, Impostor, Keys, Prover};
 
 fn at(segment: Queue, length: u32) -> Queue {
     Queue { length, ..segment }
@@ -73,10 +73,115 @@ fn node_tip_and_scheduler() {
     {
         assert_eq!(bench.accepts(name, &node(witness)), witness.input.public_input(), "{name}");
     }
+    let impostor = Impostors::new(&keys);
+    impostor.over_leaves(&keys, &mut bench, &first);
+    impostor.over_nodes(&keys, &mut bench, &top);
     nodes_over_leaves(&keys, &batch, &proofs, &mut bench, &first, &second);
     nodes_over_nodes(&keys, &batch, &proofs, &mut bench, &top);
+    impostor.in_the_tip(&keys, &batch);
     let tip_proof = tip(&keys, &batch, &proofs, &tip_key);
     scheduler(&claim, &tip_key, &tip_proof, &proofs);
+}
+
+/// Proofs of whatever is asked, under a key that only the commitments tell from a leaf's or node's.
+struct Impostors {
+    prover: Prover,
+    commitment: Digest,
+}
+
+impl Impostors {
+    fn new(keys: &Keys) -> Self {
+        let prover = Prover::new(&Impostor { public_input: digest(0) });
+        assert_eq!(prover.verified(), keys.node.verified());
+        let commitment = vk_commitment(&prover.cap());
+        Self { prover, commitment }
+    }
+
+    fn prove(&self, public_input: Digest) -> Proof {
+        self.prover.prove(&Impostor { public_input })
+    }
+
+    /// The segments of the two children.
+    fn segments(witness: &NodeWitness) -> [Queue; 2] {
+        let Queue { head, tail, length } = witness.input.segment;
+        let (middle, first) = (witness.middle, witness.first_length);
+        [Queue { head, tail: middle, length: first }, Queue { head: middle, tail, length: length - first }]
+    }
+
+    fn over_leaves(&self, keys: &Keys, bench: &mut Bench, honest: &NodeWitness) {
+        let verified = keys.leaf[0].verified();
+        let circuit = |w: &NodeWitness| NodeCircuit::new(verified.clone(), w.clone()).unwrap();
+        let forge = |witness: &NodeWitness, parameters: LeafParameters| {
+            let proofs = Self::segments(witness)
+                .map(|segment| self.prove(LeafInput { parameters, segment }.public_input()))
+                .to_vec();
+            NodeWitness { child_vk_cap: self.prover.cap(), proofs, ..witness.clone() }
+        };
+        let own = honest.input.keys.leaf_parameters[0];
+        bench.refuses("forged leaves", &circuit(&forge(honest, own)));
+        let mut named = honest.clone();
+        named.input.keys.node_vk_commitment = self.commitment;
+        bench.refuses("forged leaves, named as nodes", &circuit(&forge(&named, own)));
+        named.input.keys.leaf_parameters[1].leaf_vk_commitment = self.commitment;
+        bench.refuses("forged leaves, named as another branch's", &circuit(&forge(&named, own)));
+        let mut unknown = honest.clone();
+        unknown.input.branch = 9;
+        bench.refuses("forged leaves of an unknown branch", &circuit(&forge(&unknown, LeafParameters::ZERO)));
+        // What is refused above is the key alone: named as this branch's leaf, they pass.
+        let mut named = honest.clone();
+        named.input.keys.leaf_parameters[0].leaf_vk_commitment = self.commitment;
+        let own = named.input.keys.leaf_parameters[0];
+        bench.accepts("the input's own leaf key", &circuit(&forge(&named, own)));
+        // More leaves than fit: a leaf's claim of three requests would be false, but this circuit need not know.
+        let mut long = named;
+        long.input.segment.length = 5;
+        bench.refuses("five requests over leaves", &circuit(&forge(&long, own)));
+    }
+
+    fn over_nodes(&self, keys: &Keys, bench: &mut Bench, honest: &NodeWitness) {
+        let verified = keys.leaf[0].verified();
+        let circuit = |w: &NodeWitness| NodeCircuit::new(verified.clone(), w.clone()).unwrap();
+        let prove =
+            |input: NodeInput, segment: Queue| self.prove(NodeInput { segment, ..input }.public_input());
+        let forge = |witness: &NodeWitness| {
+            let proofs = Self::segments(witness).map(|segment| prove(witness.input, segment)).to_vec();
+            NodeWitness { child_vk_cap: self.prover.cap(), proofs, ..witness.clone() }
+        };
+        bench.refuses("forged nodes", &circuit(&forge(honest)));
+        let mut named = honest.clone();
+        named.input.keys.leaf_parameters[0].leaf_vk_commitment = self.commitment;
+        bench.refuses("forged nodes, named as leaves", &circuit(&forge(&named)));
+        named.input.keys.node_vk_commitment = self.commitment;
+        bench.accepts("the input's own node key", &circuit(&forge(&named)));
+        // Children that claim other branches or keys than this input.
+        let mut proofs = forge(&named);
+        let [first, _] = Self::segments(&named);
+        proofs.proofs[0] = prove(NodeInput { branch: 2, ..named.input }, first);
+        bench.refuses("a child of another branch", &circuit(&proofs));
+        let mut other = named.input;
+        bump(&mut other.keys.leaf_parameters[2].basic_vk_commitment[0]);
+        proofs.proofs[0] = prove(other, first);
+        bench.refuses("a child with other keys", &circuit(&proofs));
+    }
+
+    fn in_the_tip(&self, keys: &Keys, batch: &BatchRecursion) {
+        let verified = keys.leaf[0].verified();
+        let circuit = |w: &TipWitness| TipCircuit::new(verified.clone(), w.clone()).unwrap();
+        let forge = |keys: RecursionKeys| {
+            let input = TipInput { keys, ..batch.tip_input() };
+            let proofs = [1, 3]
+                .map(|branch: u32| {
+                    let segment = input.queues[branch as usize - 1];
+                    self.prove(NodeInput { branch, keys, segment }.public_input())
+                })
+                .to_vec();
+            TipWitness { input, node_vk_cap: self.prover.cap(), proofs }
+        };
+        let mut named = *batch.keys();
+        named.node_vk_commitment = self.commitment;
+        let mut bench = Bench::new(&circuit(&forge(named)));
+        bench.refuses("forged nodes", &circuit(&forge(*batch.keys())));
+    }
 }
 
 fn nodes_over_leaves(
@@ -299,7 +404,7 @@ fn scheduler(claim: &Claim, tip_key: &Prover, tip_proof: &Proof, proofs: &Proofs
     let circuit = |w: &SchedulerWitness| SchedulerCircuit::new(constants.clone(), w.clone()).unwrap();
     let mut bench = Bench::new(&circuit(&honest));
     let pi = claim.observables.pi.map(|x| (x.as_u64_reduced() as u32).to_be_bytes());
-    let expected = statement::public_input(pi.as_flattened().try_into().unwrap());
+    let expected = ingot_ledger::native::header::public_input(pi.as_flattened().try_into().unwrap());
     assert_eq!(bench.accepts("scheduler", &circuit(&honest)), expected);
 
     let mut refuse = |name: &str, change: &dyn Fn(&mut SchedulerWitness)| {

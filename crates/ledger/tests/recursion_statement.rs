@@ -148,7 +148,7 @@ fn honest_batches_of_every_size_pass_and_give_the_headers_limbs() {
         assert!(satisfied, "{counts:?}");
         let pi = claim.observables.pi.map(|x| (x.as_u64_reduced() as u32).to_be_bytes());
         let pi: [u8; 32] = pi.as_flattened().try_into().unwrap();
-        assert_eq!(limbs, statement::public_input(&pi));
+        assert_eq!(limbs, ingot_ledger::native::header::public_input(&pi));
         assert_eq!(limbs[0], f(0x0001_0203_04ff_ffff), "seven bytes, big-endian");
     }
     // No signatures.
@@ -201,6 +201,14 @@ fn instances_that_do_not_chain_are_refused() {
         bench.refuses("a gap", |s| s[branch].insert(1, None));
         bench.refuses("a first gap", |s| s[branch].insert(0, None));
         bench.refuses("the last after a gap", |s| s[branch].insert(last, None));
+        bench.refuses("a second run after a gap", |s| {
+            let output = form(s, branch, last).observable_output;
+            let first = form(s, branch, 0);
+            (first.completion, first.observable_output, first.fsm_output) = (true, output, [F::ZERO; 4]);
+            // An unused slot hands on zeros.
+            form(s, branch, last).fsm_input = [F::ZERO; 4];
+            s[branch] = vec![s[branch][0], None, s[branch][last]];
+        });
         bench.refuses("two starts", |s| form(s, branch, 1).start = true);
         bench.refuses("two starts, as such an instance masks", |s| {
             form(s, branch, 1).start = true;

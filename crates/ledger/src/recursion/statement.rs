@@ -354,12 +354,3 @@ fn public_input_limbs<CS: ConstraintSystem<F>>(cs: &mut CS, pi: &[Num<F>; 8]) ->
     };
     [0, 1, 2, 3].map(|k| logic::sum(cs, &limb(k)))
 }
-
-/// The public input of a batch whose header hashes to `pi`, natively.
-pub fn public_input(pi: &[u8; 32]) -> [F; 4] {
-    let mut limbs = [F::ZERO; 4];
-    for (limb, bytes) in limbs.iter_mut().zip(pi.chunks_exact(7)) {
-        *limb = F::from_u64_unchecked(bytes.iter().fold(0, |acc, byte| acc << 8 | u64::from(*byte)));
-    }
-    limbs
-}

@@ -7,15 +7,19 @@ pub mod claim;
 use boojum::{
     cs::{
         cs_builder::{CsBuilder, CsBuilderImpl},
-        gates::{ConstantsAllocatorGate, FmaGateInBaseFieldWithoutConstant, NopGate, PublicInputGate},
+        gates::{
+            ConstantsAllocatorGate, FmaGateInBaseFieldWithoutConstant, FmaGateInExtensionWithoutConstant,
+            NopGate, PublicInputGate,
+        },
         implementations::pow::NoPow,
         traits::{circuit::CircuitBuilder, cs::ConstraintSystem, gate::GatePlacementStrategy},
         CSGeometry, GateConfigurationHolder, LookupParameters, StaticToolboxHolder,
     },
     field::{
         traits::field_like::{PrimeFieldLike, TrivialContext},
-        Field, U64Representable,
+        ExtensionField, Field, U64Representable,
     },
+    gadgets::num::Num,
 };
 use ingot_circuit_set::{
     empty_assembly,
@@ -24,10 +28,13 @@ use ingot_circuit_set::{
 };
 use ingot_ledger::{
     basic::closed_form::{reserve_public_input, set_public_input},
-    gadgets::{hash::constant, logic},
+    gadgets::{
+        hash::{constant, hash},
+        logic,
+    },
     recursion::{
-        assert_identical, BatchRecursion, LeafCircuit, LeafParameters, NodeCircuit, RecursionKeys,
-        VerifiedCircuit,
+        assert_identical, BatchRecursion, LeafCircuit, LeafParameters, NodeCircuit, RecursionGates,
+        RecursionKeys, VerifiedCircuit, TRACE_LEN,
     },
     testing::Checker,
 };
@@ -236,6 +243,53 @@ impl Keys {
         };
         assert_eq!(proof.public_inputs, expected);
         proof
+    }
+}
+
+/// A circuit that has the recursion circuits' gates, rows and places, and proves any public input: what a dishonest
+/// prover would like to be taken for a leaf or a node.
+#[derive(Clone, Copy)]
+pub struct Impostor {
+    pub public_input: Digest,
+}
+
+impl CircuitBuilder<F> for Impostor {
+    fn geometry() -> CSGeometry {
+        RecursionGates::geometry()
+    }
+
+    fn lookup_parameters() -> LookupParameters {
+        RecursionGates::lookup_parameters()
+    }
+
+    fn configure_builder<T: CsBuilderImpl<F, T>, GC: GateConfigurationHolder<F>, TB: StaticToolboxHolder>(
+        builder: CsBuilder<T, F, GC, TB>,
+    ) -> CsBuilder<T, F, impl GateConfigurationHolder<F>, impl StaticToolboxHolder> {
+        RecursionGates::configure_builder(builder)
+    }
+}
+
+impl SetCircuit for Impostor {
+    fn trace_len(&self) -> usize {
+        TRACE_LEN
+    }
+
+    fn synthesize<CS: ConstraintSystem<F> + 'static>(&self, cs: &mut CS) {
+        reserve_public_input(cs);
+        let public_input = logic::allocate_all(cs, self.public_input);
+        set_public_input(cs, &public_input);
+        // One of each gate, or setup refuses.
+        let flag = logic::allocate_bool(cs, true);
+        let other = hash(cs, 1, &public_input);
+        let _ = logic::all_zero(cs, &public_input);
+        let _ = logic::select(cs, flag, &public_input, &other);
+        let _ = public_input[0].mask(cs, flag);
+        let _ = Num::conditionally_swap_multiple(cs, flag, &public_input, &other);
+        let _ = public_input[0].spread_into_bits::<CS, 64>(cs);
+        let [a, b] = [public_input, other].map(|x| [x[0].get_variable(), x[1].get_variable()]);
+        let one = ExtensionField { coeffs: [F::ONE, F::ZERO], _marker: std::marker::PhantomData };
+        let _ =
+            FmaGateInExtensionWithoutConstant::<F, Ext>::compute_fma_in_extension(cs, one, (a, b), one, a);
     }
 }
 
