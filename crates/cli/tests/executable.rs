@@ -175,20 +175,13 @@ fn killed_at_random_moments_keys_and_proofs_complete() {
 /// library's verifier, without any of the code that proved them.
 fn every_proof_passes_the_librarys_own_verifier(data: &Path, at_least: usize) {
     use boojum::{
-        cs::{
-            implementations::{
-                pow::NoPow, proof::Proof, transcript::GoldilocksPoisedon2Transcript,
-                verifier::VerificationKey,
-            },
-            traits::circuit::{CircuitBuilderProxy, ErasedBuilderForVerifier},
+        cs::implementations::{
+            pow::NoPow, proof::Proof, transcript::GoldilocksPoisedon2Transcript, verifier::VerificationKey,
         },
         field::goldilocks::{GoldilocksExt2, GoldilocksField as F},
     };
-    use ingot_circuit_set::field::TreeHasher;
-    use ingot_ledger::{
-        basic::{executor::TransactionExecutor, hasher::PubdataHasher, signature::SignatureVerifier},
-        recursion::RecursionGates,
-    };
+    use ingot_circuit_set::{field::TreeHasher, CircuitSet};
+    use ingot_ledger::{security::LEGACY100, LedgerSet};
 
     fn files(folder: &Path, found: &mut Vec<std::path::PathBuf>) {
         for entry in fs::read_dir(folder).unwrap() {
@@ -219,14 +212,7 @@ fn every_proof_passes_the_librarys_own_verifier(data: &Path, at_least: usize) {
             .unwrap();
         let vk: VerificationKey<F, TreeHasher> =
             ingot_circuit_set::decode("vk", &fs::read(vk).unwrap()).unwrap();
-        type Builder = Box<dyn ErasedBuilderForVerifier<F, GoldilocksExt2>>;
-        let builder: Builder = match (key.round as u8, key.circuit_id.0) {
-            (0, 1) => CircuitBuilderProxy::<F, TransactionExecutor>::dyn_verifier_builder(),
-            (0, 2) => CircuitBuilderProxy::<F, SignatureVerifier>::dyn_verifier_builder(),
-            (0, 3) => CircuitBuilderProxy::<F, PubdataHasher>::dyn_verifier_builder(),
-            _ => CircuitBuilderProxy::<F, RecursionGates>::dyn_verifier_builder(),
-        };
-        let verifier = builder.create_verifier();
+        let verifier = LedgerSet::new(&LEGACY100).verifier(key).unwrap();
         let verify = |proof: &Proof<F, TreeHasher, GoldilocksExt2>| {
             verifier.verify::<TreeHasher, GoldilocksPoisedon2Transcript, NoPow>((), &vk, proof)
         };
