@@ -37,7 +37,7 @@ const TIP_MIB: [u64; 3] = [900, 3000, 3000];
 /// In the order in which their keys are made.
 const ENTRIES: [Entry; 9] = [
     entry((AggregationRound::Basic, 1, "TransactionExecutor"), 14, 222, BASIC_MIB),
-    entry((AggregationRound::Basic, 2, "SignatureVerifier"), 14, 214, BASIC_MIB),
+    entry((AggregationRound::Basic, 2, "SignatureVerifier"), 14, 213, BASIC_MIB),
     entry((AggregationRound::Basic, 3, "PubdataHasher"), 14, 297, BASIC_MIB),
     entry((AggregationRound::Leaf, 1, "LeafTransactionExecutor"), 14, 403, RECURSION_MIB),
     entry((AggregationRound::Leaf, 2, "LeafSignatureVerifier"), 14, 403, RECURSION_MIB),
