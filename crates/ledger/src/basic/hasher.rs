@@ -97,7 +97,7 @@ fn word(value: u32) -> F {
 }
 
 impl HasherInput {
-    /// The elements, in the order in which they are hashed: 36.
+    /// The elements, in the order in which they are hashed: 37.
     pub fn flatten(&self) -> Vec<F> {
         let mut out = flatten_queue_tail(&self.log);
         out.extend(self.domain.map(word));
