@@ -20,6 +20,4 @@ pub use error::SetError;
 pub use keys::SetupKey;
 pub use plan::{AggregationPlan, Arity, PlannedProof, ProofSlot};
 pub use set::{AggregationJob, CircuitInfo, CircuitSet, CircuitSink, ProofSource, SecurityBits, VkSource};
-pub use synthesis::{
-    empty_assembly, finalization_hint, setup_key, synthesize_with, verifier, witness_vector, SetCircuit,
-};
+pub use synthesis::{empty_assembly, setup_key, synthesize_with, verifier, witness_vector, SetCircuit};

@@ -76,15 +76,6 @@ where
     (cs.into_assembly::<Global>(), made)
 }
 
-/// The finalization hint alone, without polynomials.
-///
-/// # Errors
-/// [`SetError::Inconsistent`] if the library made none.
-pub fn finalization_hint<C: SetCircuit>(circuit: &C) -> Result<FinalizationHint, SetError> {
-    let (_, hint) = synthesize_with::<C, SetupCSConfig, Packed>(circuit, None);
-    hint.ok_or_else(|| SetError::Inconsistent("setup made no finalization hint".into()))
-}
-
 /// Makes the setup key of `circuit`, whose values are ignored.
 ///
 /// # Errors

@@ -266,7 +266,7 @@ impl CircuitSet for LedgerSet {
         let requests =
             chaining.forms.each_ref().map(|forms| forms.iter().map(|f| f.public_input()).collect());
         let inputs = AggregationInputs {
-            recursion: BatchRecursion::new(self.recursion_keys(vks)?, requests),
+            recursion: BatchRecursion::new(constants.keys(), requests),
             statement: StatementWitness::new(observables(&chaining), chaining.forms),
         };
         encode("aggregation inputs", &inputs)

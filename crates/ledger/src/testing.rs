@@ -17,7 +17,7 @@ use boojum::{
 };
 use ingot_circuit_set::{
     field::{FinalizationHint, WitnessVector, Worker, F},
-    finalization_hint, synthesize_with, SetCircuit, SetError,
+    synthesize_with, SetCircuit, SetError,
 };
 
 /// A circuit laid out for checking.
@@ -39,8 +39,8 @@ impl Checker {
     /// # Errors
     /// [`SetError::Inconsistent`] if the library made no finalization hint.
     pub fn new<C: SetCircuit>(honest: &C) -> Result<Self, SetError> {
-        let hint = finalization_hint(honest)?;
-        let (assembly, _) = synthesize_with::<C, DevCSConfig, F>(honest, None);
+        let (assembly, hint) = synthesize_with::<C, DevCSConfig, F>(honest, None);
+        let hint = hint.ok_or_else(|| SetError::Inconsistent("setup made no finalization hint".into()))?;
         Ok(Self { assembly, hint, worker: Worker::new_with_num_threads(1) })
     }
 

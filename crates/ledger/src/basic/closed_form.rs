@@ -122,6 +122,18 @@ pub fn set_public_input<CS: ConstraintSystem<F>>(cs: &mut CS, elements: &DigestV
     }
 }
 
+/// The in-circuit twin of [`CompactForm::public_input`]; `commitments` are in the order of the compact form.
+pub fn compact_public_input<CS: ConstraintSystem<F>>(
+    cs: &mut CS,
+    start: Boolean<F>,
+    completion: Boolean<F>,
+    commitments: &[DigestVar; 4],
+) -> DigestVar {
+    let mut elements = vec![start.into_num(), completion.into_num()];
+    elements.extend(commitments.as_flattened());
+    hash_gadget(cs, CLOSED_FORM, &elements)
+}
+
 impl Parts<Num<F>, Boolean<F>> {
     /// The in-circuit twin of [`Parts::compact`] followed by [`CompactForm::public_input`].
     pub fn public_input<CS: ConstraintSystem<F>>(&self, cs: &mut CS) -> DigestVar {
@@ -132,13 +144,7 @@ impl Parts<Num<F>, Boolean<F>> {
         let fsm_input = fsm_input.map(|x| x.mask_negated(cs, self.start));
         let fsm_output = hash_gadget(cs, CLOSED_FORM, &self.fsm_output);
         let fsm_output = fsm_output.map(|x| x.mask_negated(cs, self.completion));
-        let elements: Vec<_> = [self.start.into_num(), self.completion.into_num()]
-            .into_iter()
-            .chain(observable_input)
-            .chain(observable_output)
-            .chain(fsm_input)
-            .chain(fsm_output)
-            .collect();
-        hash_gadget(cs, CLOSED_FORM, &elements)
+        let parts = [observable_input, observable_output, fsm_input, fsm_output];
+        compact_public_input(cs, self.start, self.completion, &parts)
     }
 }

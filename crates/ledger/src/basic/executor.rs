@@ -11,7 +11,7 @@ use boojum::{
         traits::{circuit::CircuitBuilder, cs::ConstraintSystem, gate::GatePlacementStrategy},
         CSGeometry, GateConfigurationHolder, LookupParameters, StaticToolboxHolder,
     },
-    field::{Field, U64Representable},
+    field::Field,
     gadgets::{boolean::Boolean, num::Num},
 };
 use ingot_circuit_set::{
@@ -33,7 +33,7 @@ use crate::{
         uint::{self, U64Var},
     },
     native::{
-        hash::MESSAGE,
+        hash::{element, join, MESSAGE},
         record::{KIND_OPEN, KIND_PAYOUT, KIND_TOP_UP, KIND_TRANSFER, KIND_WITHDRAW},
         trace::Cycle,
     },
@@ -75,14 +75,10 @@ pub struct ExecutorState {
     pub ended: bool,
 }
 
-fn word(value: u32) -> F {
-    F::from_u64_unchecked(u64::from(value))
-}
-
 impl ExecutorInput {
     /// The elements, in the order in which they are hashed.
     pub fn flatten(&self) -> Vec<F> {
-        self.domain.iter().map(|w| word(*w)).chain([word(self.batch)]).chain(self.old_root).collect()
+        self.domain.iter().map(|w| element(*w)).chain([element(self.batch)]).chain(self.old_root).collect()
     }
 }
 
@@ -102,10 +98,14 @@ impl ExecutorState {
     /// The observable output: 33 elements.
     pub fn flatten_output(&self) -> Vec<F> {
         let mut out = self.root.to_vec();
-        out.extend([word((self.fees >> 32) as u32), word(self.fees as u32), word(self.deposit_count)]);
+        out.extend([
+            element((self.fees >> 32) as u32),
+            element(self.fees as u32),
+            element(self.deposit_count),
+        ]);
         for queue in [&self.signatures, &self.log] {
             out.extend(queue.tail);
-            out.push(word(queue.length));
+            out.push(element(queue.length));
         }
         out
     }
@@ -113,7 +113,7 @@ impl ExecutorState {
     /// The FSM state: the observable output, then `ended`.
     pub fn flatten_fsm(&self) -> Vec<F> {
         let mut out = self.flatten_output();
-        out.push(word(u32::from(self.ended)));
+        out.push(element(u32::from(self.ended)));
         out
     }
 }
@@ -216,7 +216,7 @@ impl SetCircuit for TransactionExecutor {
         let start = logic::allocate_bool(cs, self.start);
         let completion = logic::allocate_bool(cs, self.completion);
 
-        let domain = self.input.domain.map(|w| logic::allocate(cs, word(w)));
+        let domain = self.input.domain.map(|w| logic::allocate(cs, element(w)));
         // Compared below, so its range matters here as well.
         let batch = uint::allocate_u32(cs, self.input.batch);
         let old_root = logic::allocate_all(cs, self.input.old_root);
@@ -264,7 +264,7 @@ fn synthesize_cycle<CS: ConstraintSystem<F>>(
 ) -> Boolean<F> {
     let zero = constant(cs, 0);
     let record = cycle.map_or([0; 16], |c| c.record);
-    let u64_of = |at: usize| u64::from(record[at]) << 32 | u64::from(record[at + 1]);
+    let u64_of = |at: usize| join([record[at], record[at + 1]]);
 
     // Kind: at most one of four flags; none means inactive.
     let is = |cs: &mut CS, kind: u32| logic::allocate_bool(cs, record[0] == kind);
@@ -277,7 +277,7 @@ fn synthesize_cycle<CS: ConstraintSystem<F>>(
     let terms = kinds.map(|(flag, _)| (flag.into_num(), F::ONE));
     let active = logic::sum(cs, &terms);
     let active = Boolean::from_variable_checked(cs, active.get_variable());
-    let terms = kinds.map(|(flag, kind)| (flag.into_num(), word(kind)));
+    let terms = kinds.map(|(flag, kind)| (flag.into_num(), element(kind)));
     let kind = logic::sum(cs, &terms);
     logic::enforce_true_if(cs, active, previous_active);
     let deposit = flag_sum(cs, open, top_up);
@@ -285,12 +285,12 @@ fn synthesize_cycle<CS: ConstraintSystem<F>>(
 
     // Operands. Words that a kind does not use are masked to zero before anything depends on them.
     let index = uint::bits::<CS, 32>;
-    let from = logic::allocate(cs, word(record[1]));
+    let from = logic::allocate(cs, element(record[1]));
     let from_bits = index(cs, from);
     let amount = uint::allocate_u64(cs, u64_of(2));
     let key_values: Digest = std::array::from_fn(|i| F::from_u64_with_reduction(u64_of(4 + 2 * i)));
     let key = logic::allocate_all(cs, key_values).map(|x| x.mask_negated(cs, top_up));
-    let to = logic::allocate(cs, word(record[12]));
+    let to = logic::allocate(cs, element(record[12]));
     let to_bits = index(cs, to);
     let to_word = to.mask(cs, transfer);
     let fee = uint::allocate_u64(cs, u64_of(13));

@@ -43,6 +43,7 @@ use crate::{
         uint,
     },
     native::{
+        hash::element,
         header::MAGIC,
         record::{KIND_OPEN, KIND_TOP_UP},
     },
@@ -92,19 +93,19 @@ pub struct HasherState {
     pub pubdata_count: u32,
 }
 
-fn word(value: u32) -> F {
-    F::from_u64_unchecked(u64::from(value))
-}
-
 impl HasherInput {
     /// The elements, in the order in which they are hashed: 37.
     pub fn flatten(&self) -> Vec<F> {
         let mut out = flatten_queue_tail(&self.log);
-        out.extend(self.domain.map(word));
-        out.push(word(self.batch));
+        out.extend(self.domain.map(element));
+        out.push(element(self.batch));
         out.extend(self.old_root);
         out.extend(self.new_root);
-        out.extend([word(self.deposit_count), word((self.fees >> 32) as u32), word(self.fees as u32)]);
+        out.extend([
+            element(self.deposit_count),
+            element((self.fees >> 32) as u32),
+            element(self.fees as u32),
+        ]);
         out.extend(self.vk_set);
         out
     }
@@ -125,9 +126,9 @@ impl HasherState {
     /// The FSM state: queue, two SHA-256 states, two counts.
     pub fn flatten(&self) -> Vec<F> {
         let mut out = flatten_queue(&self.log);
-        out.extend(self.deposits.map(word));
-        out.extend(self.pubdata.map(word));
-        out.extend([word(self.deposit_count), word(self.pubdata_count)]);
+        out.extend(self.deposits.map(element));
+        out.extend(self.pubdata.map(element));
+        out.extend([element(self.deposit_count), element(self.pubdata_count)]);
         out
     }
 }
@@ -260,7 +261,7 @@ impl SetCircuit for PubdataHasher {
         let zero = constant(cs, 0);
 
         let log_tail = logic::allocate_all(cs, self.input.log.tail);
-        let log_length = logic::allocate(cs, word(self.input.log.length));
+        let log_length = logic::allocate(cs, element(self.input.log.length));
         let domain = self.input.domain.map(|w| allocate_word(cs, w));
         let batch = allocate_word(cs, self.input.batch);
         let old_root = logic::allocate_all(cs, self.input.old_root);
@@ -401,7 +402,7 @@ fn digest_words<CS: ConstraintSystem<F>>(cs: &mut CS, digest: &DigestVar) -> Vec
 
 /// A 32-bit witness, range checked through the lookup tables.
 fn allocate_word<CS: ConstraintSystem<F>>(cs: &mut CS, value: u32) -> Num<F> {
-    let x = logic::allocate(cs, word(value));
+    let x = logic::allocate(cs, element(value));
     range_check_word(cs, x);
     x
 }
@@ -412,9 +413,7 @@ fn range_check_word<CS: ConstraintSystem<F>>(cs: &mut CS, x: Num<F>) {
         uint::hint(cs, [x], |[value]| std::array::from_fn(|i| (value >> (4 * i)) & 0xf));
     let mut terms: Vec<_> =
         nibbles.iter().enumerate().map(|(i, n)| (*n, F::from_u64_unchecked(1 << (4 * i)))).collect();
-    let mut minus_one = F::ONE;
-    minus_one.negate();
-    terms.push((x, minus_one));
+    terms.push((x, F::MINUS_ONE));
     logic::enforce_zero_sum(cs, &terms);
     let zero = constant(cs, 0);
     // `add_tables` comes first. An id that no table has stops synthesis: the check is never skipped.

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     native::{
-        hash::{bytes_to_words, element},
+        hash::{bytes_to_words, element, join},
         record::{is_deposit, KIND_TRANSFER, KIND_WITHDRAW, WORD_FEE},
         trace::{Cycle, SignedMessage, Trace},
         tree::path_root,
@@ -132,7 +132,7 @@ fn advance(state: &mut ExecutorState, cycle: &Cycle) {
     }
     let kind = cycle.record[0];
     if matches!(kind, KIND_TRANSFER | KIND_WITHDRAW) {
-        let fee = u64::from(cycle.record[WORD_FEE]) << 32 | u64::from(cycle.record[WORD_FEE + 1]);
+        let fee = join([cycle.record[WORD_FEE], cycle.record[WORD_FEE + 1]]);
         state.fees = state.fees.wrapping_add(fee);
     }
     state.deposit_count += u32::from(is_deposit(kind));

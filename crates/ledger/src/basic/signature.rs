@@ -6,7 +6,7 @@ use boojum::{
         traits::{circuit::CircuitBuilder, cs::ConstraintSystem},
         CSGeometry, GateConfigurationHolder, LookupParameters, StaticToolboxHolder,
     },
-    field::{Field, U64Representable},
+    field::Field,
     gadgets::{boolean::Boolean, num::Num},
 };
 use ingot_circuit_set::{
@@ -25,7 +25,7 @@ use crate::{
         uint,
     },
     native::{
-        hash::{WOTS_DIGEST, WOTS_KEY, WOTS_STEP},
+        hash::{element, WOTS_DIGEST, WOTS_KEY, WOTS_STEP},
         trace::SignedMessage,
         wots::{Signature, CHAINS, CHECKSUM_DIGITS, MESSAGE_DIGITS, STEPS},
     },
@@ -54,18 +54,14 @@ pub struct SignatureVerifier {
     pub signatures: Vec<SignedMessage>,
 }
 
-fn word(value: u32) -> F {
-    F::from_u64_unchecked(u64::from(value))
-}
-
 /// The observable input: tail and length.
 pub fn flatten_input(queue: &Queue) -> Vec<F> {
-    queue.tail.into_iter().chain([word(queue.length)]).collect()
+    queue.tail.into_iter().chain([element(queue.length)]).collect()
 }
 
 /// The FSM state: head, tail, length.
 pub fn flatten_fsm(queue: &Queue) -> Vec<F> {
-    queue.head.into_iter().chain(queue.tail).chain([word(queue.length)]).collect()
+    queue.head.into_iter().chain(queue.tail).chain([element(queue.length)]).collect()
 }
 
 /// What is pushed and popped for one signature.
@@ -115,11 +111,11 @@ impl SetCircuit for SignatureVerifier {
         let zero = constant(cs, 0);
 
         let tail = logic::allocate_all(cs, self.input.tail);
-        let length = logic::allocate(cs, word(self.input.length));
+        let length = logic::allocate(cs, element(self.input.length));
         let observable_input: Vec<_> = tail.into_iter().chain([length]).collect();
         let fsm_head = logic::allocate_all(cs, self.fsm_input.head);
         let fsm_tail = logic::allocate_all(cs, self.fsm_input.tail);
-        let fsm_length = logic::allocate(cs, word(self.fsm_input.length));
+        let fsm_length = logic::allocate(cs, element(self.fsm_input.length));
         let fsm_input: Vec<_> = fsm_head.into_iter().chain(fsm_tail).chain([fsm_length]).collect();
 
         let [length] = logic::select(cs, start, &[length], &[fsm_length]);
@@ -244,17 +240,11 @@ fn digits<CS: ConstraintSystem<F>>(
 
     let mut terms = vec![(constant(cs, 3 * MESSAGE_DIGITS as u64), F::ONE)];
     for (high, low) in &digits {
-        terms.push((high.into_num(), minus(2)));
-        terms.push((low.into_num(), minus(1)));
+        terms.push((high.into_num(), logic::negative(2)));
+        terms.push((low.into_num(), logic::negative(1)));
     }
     let checksum = logic::sum(cs, &terms);
     let bits = uint::bits::<CS, { 2 * CHECKSUM_DIGITS }>(cs, checksum);
     digits.extend(bits.as_chunks::<2>().0.iter().rev().map(|[low, high]| (*high, *low)));
     digits
-}
-
-fn minus(value: u64) -> F {
-    let mut out = F::from_u64_unchecked(value);
-    out.negate();
-    out
 }

@@ -33,6 +33,13 @@ fn enforce_fma<CS: ConstraintSystem<F>>(
     .add_to_cs(cs);
 }
 
+/// −`value`, as a coefficient.
+pub fn negative(value: u64) -> F {
+    let mut negated = F::from_u64_unchecked(value);
+    negated.negate();
+    negated
+}
+
 /// A boolean with the witness value `value`.
 pub fn allocate_bool<CS: ConstraintSystem<F>>(cs: &mut CS, value: bool) -> Boolean<F> {
     let value = allocate(cs, F::from_u64_unchecked(u64::from(value)));

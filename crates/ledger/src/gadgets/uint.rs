@@ -118,15 +118,13 @@ pub fn add_u32<CS: ConstraintSystem<F>>(
     });
     range_check_u32(cs, sum);
     let carry = Boolean::from_variable_checked(cs, carry.get_variable());
-    let mut minus_two_to_32 = F::from_u64_unchecked(TWO_TO_32);
-    minus_two_to_32.negate();
     logic::enforce_zero_sum(
         cs,
         &[
             (a, F::ONE),
             (b, F::ONE),
             (carry_in, F::ONE),
-            (carry.into_num(), minus_two_to_32),
+            (carry.into_num(), logic::negative(TWO_TO_32)),
             (sum, F::MINUS_ONE),
         ],
     );

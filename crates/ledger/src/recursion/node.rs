@@ -143,17 +143,11 @@ fn select_parameters<CS: ConstraintSystem<F>>(
 fn is_over_leaves<CS: ConstraintSystem<F>>(cs: &mut CS, length: &Num<F>) -> Boolean<F> {
     let one = constant(cs, 1);
     let mut product = *length;
-    for k in 1..=REQUESTS_OVER_LEAVES as u32 {
-        let factor = logic::sum(cs, &[(*length, F::ONE), (one, negative(k))]);
+    for k in 1..=REQUESTS_OVER_LEAVES as u64 {
+        let factor = logic::sum(cs, &[(*length, F::ONE), (one, logic::negative(k))]);
         product = product.mul(cs, &factor);
     }
     product.is_zero(cs)
-}
-
-fn negative(k: u32) -> F {
-    let mut x = element(k);
-    x.negate();
-    x
 }
 
 /// Cuts `whole` at a witness state into two segments whose lengths sum to the whole's as integers.
@@ -166,7 +160,7 @@ fn cut<CS: ConstraintSystem<F>>(
 ) -> [QueueVar; NODE_ARITY] {
     let middle = logic::allocate_all(cs, witness.middle);
     let first = logic::allocate(cs, element(witness.first_length));
-    let second = logic::sum(cs, &[(whole.length, F::ONE), (first, negative(1))]);
+    let second = logic::sum(cs, &[(whole.length, F::ONE), (first, logic::negative(1))]);
     for length in [first, second] {
         // Below 2^32 each, so that their sum cannot wrap.
         let _bits = length.spread_into_bits::<CS, 32>(cs);

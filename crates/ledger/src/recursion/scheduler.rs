@@ -43,6 +43,11 @@ impl SchedulerConstants {
         Ok(Self { keys, tip_vk, verified })
     }
 
+    /// Every key below the tip.
+    pub fn keys(&self) -> RecursionKeys {
+        self.keys
+    }
+
     /// Commitment to the tip's key.
     pub fn tip_vk_commitment(&self) -> Digest {
         vk_commitment(&self.tip_vk.setup_merkle_tree_cap)

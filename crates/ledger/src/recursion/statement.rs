@@ -18,7 +18,7 @@ use super::{
     BRANCHES, CAPACITY,
 };
 use crate::{
-    basic::closed_form::CompactForm,
+    basic::closed_form::{compact_public_input, CompactForm},
     gadgets::{
         hash::{constant, hash, DigestVar},
         logic,
@@ -268,14 +268,8 @@ impl Slot {
 
     /// The public input of the instance, H7 over its compact form.
     fn public_input<CS: ConstraintSystem<F>>(&self, cs: &mut CS) -> DigestVar {
-        let elements: Vec<_> = [self.start.into_num(), self.completion.into_num()]
-            .into_iter()
-            .chain(self.observable_input)
-            .chain(self.observable_output)
-            .chain(self.fsm_input)
-            .chain(self.fsm_output)
-            .collect();
-        hash(cs, CLOSED_FORM, &elements)
+        let parts = [self.observable_input, self.observable_output, self.fsm_input, self.fsm_output];
+        compact_public_input(cs, self.start, self.completion, &parts)
     }
 }
 
