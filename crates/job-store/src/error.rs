@@ -2,7 +2,8 @@
 
 use std::{io, path::PathBuf};
 
-use ingot_types::{JobKey, RetryClass};
+use ingot_types::{BatchId, JobKey, RetryClass};
+use rusqlite::ErrorCode;
 
 use crate::{StateName, Token};
 
@@ -13,6 +14,12 @@ pub enum Refusal {
     /// There is no such job.
     #[error("there is no job {0}")]
     UnknownJob(JobKey),
+    /// There is no such batch.
+    #[error("there is no batch {}/{}", .0.chain.0, .0.batch.0)]
+    UnknownBatch(BatchId),
+    /// Jobs of the batch are left.
+    #[error("batch {}/{} is not proved yet", .0.chain.0, .0.batch.0)]
+    BatchNotDone(BatchId),
     /// The lease has ended: it expired, was handed over, or the job was taken back.
     #[error("job {key} is {state}: token {} is stale{}", given.0, held.map(|t| format!(", {} holds it", t.0)).unwrap_or_default())]
     StaleToken {
@@ -112,6 +119,50 @@ pub enum StoreError {
         /// The journal.
         path: PathBuf,
     },
+    /// SQLite refused.
+    #[error("cannot {action} {path}: {source}", path = path.display())]
+    Sqlite {
+        /// What was tried.
+        action: &'static str,
+        /// The database.
+        path: PathBuf,
+        /// Why it was refused.
+        source: rusqlite::Error,
+    },
+    /// Another operation of the same transaction failed: nothing of it happened.
+    #[error("{path}: another change in the same transaction failed, and none was stored", path = path.display())]
+    RolledBack {
+        /// The database.
+        path: PathBuf,
+    },
+    /// A newer build made the database.
+    #[error("{path} has schema {found}, and this build knows schemas up to {newest}: use the build that wrote it, or a newer one", path = path.display())]
+    Schema {
+        /// The database.
+        path: PathBuf,
+        /// The newest schema that this build knows.
+        newest: u64,
+        /// The schema found.
+        found: u64,
+    },
+    /// The database is damaged, or could not be brought to the present schema.
+    #[error("{path} cannot be used: {reason}", path = path.display())]
+    Migration {
+        /// The database.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The SQLite library has a known way to corrupt databases.
+    #[error("{path}: expected SQLite {oldest} or newer, found {found}, which can corrupt a database", path = path.display())]
+    OldLibrary {
+        /// The database.
+        path: PathBuf,
+        /// The oldest library that is good.
+        oldest: &'static str,
+        /// The library found.
+        found: String,
+    },
     /// An earlier write failed in a way that leaves the journal's end unknown: it has to be opened again.
     #[error("{path}: an earlier write failed; open the store again", path = path.display())]
     Broken {
@@ -124,8 +175,21 @@ impl StoreError {
     /// How a failed attempt with this error is to be treated.
     pub fn retry_class(&self) -> RetryClass {
         match self {
-            Self::Refused(_) | Self::Corrupt { .. } => RetryClass::Deterministic,
-            Self::InUse { .. } | Self::Broken { .. } => RetryClass::Transient,
+            Self::Refused(_)
+            | Self::Corrupt { .. }
+            | Self::Schema { .. }
+            | Self::Migration { .. }
+            | Self::OldLibrary { .. } => RetryClass::Deterministic,
+            Self::InUse { .. } | Self::Broken { .. } | Self::RolledBack { .. } => RetryClass::Transient,
+            Self::Sqlite { source, .. } => match source.sqlite_error_code() {
+                Some(ErrorCode::DiskFull | ErrorCode::OutOfMemory | ErrorCode::TooBig) => {
+                    RetryClass::Resource
+                }
+                Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase | ErrorCode::ReadOnly) => {
+                    RetryClass::Deterministic
+                }
+                _ => RetryClass::Transient,
+            },
             Self::Io { source, .. } => match source.kind() {
                 io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
                     RetryClass::Resource

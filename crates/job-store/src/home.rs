@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use ingot_types::{
     AggregationRound, BatchId, CircuitId, CircuitKey, JobKey, JobKind, ProtocolVersion, RetryClass,
 };
+use serde::{Deserialize, Serialize};
 
 use crate::{ArtifactName, Effects, Job, JobSpec, Repair, StateName, StoreError, Token};
 
 /// Which jobs a worker takes; `None` means any.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Filter {
     /// Of these kinds.
     pub kinds: Option<BTreeSet<JobKind>>,
@@ -47,7 +48,7 @@ impl Filter {
 }
 
 /// A job in a worker's hands.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lease {
     /// The job.
     pub job: Job,
@@ -60,7 +61,7 @@ pub struct Lease {
 }
 
 /// What a dependency made.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Upstream {
     /// The dependency: the job to [`reset`](JobStore::reset) if one of these files is bad.
     pub key: JobKey,
@@ -69,7 +70,7 @@ pub struct Upstream {
 }
 
 /// How far a batch is, in numbers of jobs. What is in none of the others waits.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Progress {
     /// All jobs inserted so far; a completion may add more.
     pub jobs: u64,
@@ -94,7 +95,7 @@ impl Progress {
 }
 
 /// What jobs are counted by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct CountKey {
     /// What they do.
     pub kind: JobKind,

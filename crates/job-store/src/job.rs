@@ -78,7 +78,7 @@ pub struct Status {
 }
 
 /// A row of the store.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Job {
     /// What was given.
     pub spec: Arc<JobSpec>,

@@ -88,6 +88,7 @@
 //! ```
 
 mod backoff;
+mod batch;
 mod command;
 mod error;
 mod graph;
@@ -97,9 +98,11 @@ mod job;
 mod journal;
 mod memory;
 mod order;
+mod sqlite;
 mod state;
 
 pub use backoff::Backoff;
+pub use batch::{ArchivedBatch, AuditEntry, BatchRow, Failure, Home};
 pub use command::{Command, Delta, Effects, Repair, Rows};
 pub use error::{Refusal, StoreError};
 pub use graph::plan;
@@ -107,4 +110,5 @@ pub use home::{CountKey, Filter, JobStore, Lease, Progress, Upstream};
 pub use job::{ArtifactName, Job, JobError, JobSpec, Status, Token};
 pub use memory::{MemoryStore, Recovered};
 pub use order::QueuePlace;
+pub use sqlite::{SqliteStore, SCHEMA_VERSION};
 pub use state::{transition, Effect, Event, JobState, StateName};

@@ -6,7 +6,9 @@ mod common;
 use std::collections::{BTreeMap, BTreeSet};
 
 use common::{after_a_crash, batch, fast_folder, file, key};
-use ingot_job_store::{Backoff, Filter, JobSpec, JobState, JobStore, MemoryStore, Refusal, StateName, Token};
+use ingot_job_store::{
+    Backoff, Filter, JobSpec, JobState, JobStore, MemoryStore, Refusal, SqliteStore, StateName, Token,
+};
 use ingot_types::{JobKey, JobKind, RetryClass};
 use proptest::prelude::*;
 
@@ -204,7 +206,7 @@ fn backoff() -> Backoff {
 }
 
 /// Applies `op` to both; the model decides whether the store must accept or refuse.
-fn step(store: &mut MemoryStore, model: &mut Model, op: &Op) {
+fn step(store: &mut dyn JobStore, model: &mut Model, op: &Op) {
     let now = model.now;
     let check_refusal = |accepted: bool, valid: bool| assert_eq!(accepted, valid, "{op:?}");
     match op {
@@ -308,7 +310,7 @@ fn step(store: &mut MemoryStore, model: &mut Model, op: &Op) {
 }
 
 /// What time does. When a retry is due is the store's to say, within the bounds of the backoff.
-fn wait(store: &mut MemoryStore, model: &mut Model) {
+fn wait(store: &mut dyn JobStore, model: &mut Model) {
     let due_before: Vec<(JobKey, u64)> = model
         .jobs
         .keys()
@@ -333,7 +335,7 @@ fn wait(store: &mut MemoryStore, model: &mut Model) {
     }
 }
 
-fn check(store: &mut MemoryStore, model: &Model) {
+fn check(store: &mut dyn JobStore, model: &Model) {
     let jobs = store.batch_jobs(batch(1)).unwrap();
     assert_eq!(jobs.len(), model.jobs.len());
     for job in &jobs {
@@ -369,7 +371,7 @@ fn check(store: &mut MemoryStore, model: &Model) {
 }
 
 /// Once nothing fails any more, every job gets done.
-fn finish(store: &mut MemoryStore, model: &Model) {
+fn finish(store: &mut dyn JobStore, model: &Model) {
     for (key, job) in &model.jobs {
         match job.stage {
             Stage::GivenUp => drop(store.requeue(*key, model.now).unwrap()),
@@ -424,6 +426,41 @@ proptest! {
                         job.stage = Stage::Open;
                     }
                 }
+            }
+            check(&mut store, &model);
+        }
+        finish(&mut store, &model);
+    }
+
+    #[test]
+    fn the_database_agrees_with_the_model(ops in prop::collection::vec(op(), 1..80)) {
+        let mut store = SqliteStore::in_memory(backoff()).unwrap();
+        let mut model = Model::default();
+        for op in &ops {
+            step(&mut store, &mut model, op);
+            check(&mut store, &model);
+        }
+        finish(&mut store, &model);
+    }
+
+    /// Operations share transactions of random length. What is in the file is what was seen before it was closed, leases
+    /// included: their holders live elsewhere.
+    #[test]
+    fn so_does_the_database_in_groups_and_reopened(ops in prop::collection::vec(op(), 1..60), sizes in prop::collection::vec(1..9usize, 60)) {
+        let folder = fast_folder();
+        let path = folder.path().join("jobs.db");
+        let mut store = SqliteStore::open(&path, backoff()).unwrap();
+        let mut model = Model::default();
+        let mut rest = &ops[..];
+        for size in sizes {
+            let (group, after) = rest.split_at(size.min(rest.len()));
+            rest = after;
+            store.group(|store| group.iter().for_each(|op| step(store, &mut model, op))).unwrap();
+            if group.iter().any(|op| matches!(op, Op::Crash)) {
+                let before = store.batch_jobs(batch(1)).unwrap();
+                drop(store);
+                store = SqliteStore::open(&path, backoff()).unwrap();
+                prop_assert_eq!(store.batch_jobs(batch(1)).unwrap(), before);
             }
             check(&mut store, &model);
         }
