@@ -47,6 +47,22 @@ pub enum ArtifactError {
         /// Its size, in bytes.
         found_size: u64,
     },
+    /// Another writer is storing the same artifact.
+    #[error("{path} is being written by another", path = path.display())]
+    Busy {
+        /// The part.
+        path: PathBuf,
+    },
+    /// The store of another host, or the way there.
+    #[error("{what}: {reason}")]
+    Remote {
+        /// What was tried.
+        what: String,
+        /// What happened.
+        reason: String,
+        /// What another attempt would be worth.
+        retry: RetryClass,
+    },
 }
 
 impl ArtifactError {
@@ -56,7 +72,8 @@ impl ArtifactError {
     /// [`Self::is_bad_artifact`]), and the limit on attempts ends it where that does not help.
     pub fn retry_class(&self) -> RetryClass {
         match self {
-            Self::Missing { .. } | Self::Corrupt { .. } => RetryClass::Transient,
+            Self::Missing { .. } | Self::Corrupt { .. } | Self::Busy { .. } => RetryClass::Transient,
+            Self::Remote { retry, .. } => *retry,
             Self::Io { source, .. } => match source.kind() {
                 io::ErrorKind::StorageFull
                 | io::ErrorKind::QuotaExceeded

@@ -154,7 +154,7 @@ fn write_and_sync(file: &mut File, path: &Path, bytes: &[u8]) -> Result<(), Arti
     file.sync_all().map_err(context("sync", path))
 }
 
-fn hash_reader(reader: &mut impl Read, path: &Path) -> Result<(Blake3, u64), ArtifactError> {
+pub(crate) fn hash_reader(reader: &mut impl Read, path: &Path) -> Result<(Blake3, u64), ArtifactError> {
     let mut hasher = blake3::Hasher::new();
     hasher.update_reader(reader).map_err(context("read", path))?;
     Ok((Blake3::from_bytes(*hasher.finalize().as_bytes()), hasher.count()))

@@ -20,9 +20,13 @@
 mod error;
 mod file;
 mod hash;
+mod home;
+mod part;
 mod store;
 
 pub use error::ArtifactError;
 pub use file::{hash_file, read_verified, remove_leftovers, write_atomically};
 pub use hash::{Blake3, ParseHashError};
+pub use home::Artifacts;
+pub use part::ArtifactWriter;
 pub use store::{ArtifactRef, ArtifactStore, Collected};

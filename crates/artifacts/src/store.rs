@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeSet,
+    ffi::OsStr,
     fs::{self, File, OpenOptions},
     io::ErrorKind,
     path::{Path, PathBuf},
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     file::{context, folder_of, is_temporary, read_verified, remove_if_there, sync_folder, write_atomically},
+    part::PART_PREFIX,
     ArtifactError, Blake3,
 };
 
@@ -137,7 +139,7 @@ impl ArtifactStore {
         for entry in fs::read_dir(&self.folder).map_err(context("list", &self.folder))? {
             let path = entry.map_err(context("list", &self.folder))?.path();
             let hash: Option<Blake3> = path.file_name().and_then(|n| n.to_str()).and_then(|n| n.parse().ok());
-            let temporary = is_temporary(&path);
+            let temporary = is_temporary(&path) || is_old_part(&path, min_age)?;
             if !temporary && hash.is_none_or(|hash| live.contains(&hash)) {
                 continue;
             }
@@ -167,7 +169,7 @@ impl ArtifactStore {
     }
 
     /// A handle of its own for each user: the lock belongs to the handle, so threads exclude each other as well.
-    fn lock_file(&self) -> Result<File, ArtifactError> {
+    pub(crate) fn lock_file(&self) -> Result<File, ArtifactError> {
         let path = self.folder.join(LOCK_FILE);
         OpenOptions::new()
             .create(true)
@@ -184,6 +186,12 @@ fn create_folder(folder: &Path) -> Result<(), ArtifactError> {
         folder.ancestors().take_while(|f| !f.as_os_str().is_empty() && !f.exists()).collect();
     fs::create_dir_all(folder).map_err(context("create", folder))?;
     new.into_iter().map(folder_of).try_for_each(sync_folder)
+}
+
+/// Whether this is a part of an artifact that nobody has gone on with for `min_age`.
+fn is_old_part(path: &Path, min_age: Duration) -> Result<bool, ArtifactError> {
+    let name = path.file_name().map(OsStr::as_encoded_bytes).unwrap_or_default();
+    Ok(name.starts_with(PART_PREFIX.as_bytes()) && size_if_older(path, min_age)?.is_some())
 }
 
 /// The file's size if it was modified at least `min_age` ago; `None` if it is younger or gone.

@@ -109,6 +109,13 @@ pub trait Home: JobStore + Send {
     /// together.
     fn group(&mut self, work: &mut dyn FnMut(&mut dyn Home)) -> Result<(), StoreError>;
 
+    /// Runs several operations that stand or fall together: if `work` fails, nothing that it did stays. Within a group,
+    /// the rest of the group is not touched.
+    fn part(
+        &mut self,
+        work: &mut dyn FnMut(&mut dyn Home) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError>;
+
     /// Statements run so far: stands still while nothing happens.
     fn statements(&self) -> u64;
 }

@@ -1,6 +1,6 @@
 //! What the store refuses, and what can go wrong beneath it.
 
-use std::{io, path::PathBuf};
+use std::{io, path::PathBuf, sync::Arc};
 
 use ingot_types::{BatchId, JobKey, RetryClass};
 use rusqlite::ErrorCode;
@@ -135,6 +135,30 @@ pub enum StoreError {
         /// The database.
         path: PathBuf,
     },
+    /// The transaction that this request was part of could not be stored: nothing of it happened.
+    #[error("not stored: {source}")]
+    Group {
+        /// Why; the same for all requests of the transaction.
+        source: Arc<StoreError>,
+    },
+    /// A request's own code panicked. Nothing of it was stored.
+    #[error("a request to the store panicked: {reason}")]
+    Panicked {
+        /// What the panic said.
+        reason: String,
+    },
+    /// Too many requests wait for the store.
+    #[error("too many requests wait for the store")]
+    Busy,
+    /// The store is closed.
+    #[error("the store is closed")]
+    Closed,
+    /// The operating system refused a thread.
+    #[error("cannot start the store's thread: {source}")]
+    Thread {
+        /// Why it was refused.
+        source: io::Error,
+    },
     /// A newer build made the database.
     #[error("{path} has schema {found}, and this build knows schemas up to {newest}: use the build that wrote it, or a newer one", path = path.display())]
     Schema {
@@ -179,8 +203,15 @@ impl StoreError {
             | Self::Corrupt { .. }
             | Self::Schema { .. }
             | Self::Migration { .. }
-            | Self::OldLibrary { .. } => RetryClass::Deterministic,
-            Self::InUse { .. } | Self::Broken { .. } | Self::RolledBack { .. } => RetryClass::Transient,
+            | Self::OldLibrary { .. }
+            | Self::Panicked { .. } => RetryClass::Deterministic,
+            Self::InUse { .. }
+            | Self::Broken { .. }
+            | Self::RolledBack { .. }
+            | Self::Busy
+            | Self::Closed => RetryClass::Transient,
+            Self::Thread { .. } => RetryClass::Resource,
+            Self::Group { source } => source.retry_class(),
             Self::Sqlite { source, .. } => match source.sqlite_error_code() {
                 Some(ErrorCode::DiskFull | ErrorCode::OutOfMemory | ErrorCode::TooBig) => {
                     RetryClass::Resource

@@ -7,7 +7,7 @@ use ingot_types::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{ArtifactName, Effects, Job, JobSpec, Repair, StateName, StoreError, Token};
+use crate::{ArtifactName, Effects, Job, JobSpec, Refusal, Repair, StateName, StoreError, Token};
 
 /// Which jobs a worker takes; `None` means any.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -129,6 +129,22 @@ pub trait JobStore {
 
     /// Prolongs a lease to `ttl_ms` from now at least; returns when it expires.
     fn heartbeat(&mut self, key: JobKey, token: Token, ttl_ms: u64, now_ms: u64) -> Result<u64, StoreError>;
+
+    /// [`heartbeat`](Self::heartbeat) for many leases at once. Returns for each when it expires, or why it was refused.
+    #[allow(clippy::type_complexity)]
+    fn heartbeat_many(
+        &mut self,
+        leases: &[(JobKey, Token)],
+        ttl_ms: u64,
+        now_ms: u64,
+    ) -> Result<Vec<Result<u64, Refusal>>, StoreError> {
+        let beat = |(key, token): &(JobKey, Token)| match self.heartbeat(*key, *token, ttl_ms, now_ms) {
+            Ok(expires_at_ms) => Ok(Ok(expires_at_ms)),
+            Err(StoreError::Refused(refusal)) => Ok(Err(refusal)),
+            Err(other) => Err(other),
+        };
+        leases.iter().map(beat).collect()
+    }
 
     /// Completes a job whose outputs are stored, and adds the jobs that it created.
     ///

@@ -90,6 +90,8 @@
 mod backoff;
 mod batch;
 mod command;
+#[cfg(any(test, feature = "testing"))]
+pub mod conformance;
 mod error;
 mod graph;
 mod home;
@@ -100,6 +102,7 @@ mod memory;
 mod order;
 mod sqlite;
 mod state;
+mod writer;
 
 pub use backoff::Backoff;
 pub use batch::{ArchivedBatch, AuditEntry, BatchRow, Failure, Home};
@@ -112,3 +115,4 @@ pub use memory::{MemoryStore, Recovered};
 pub use order::QueuePlace;
 pub use sqlite::{SqliteStore, SCHEMA_VERSION};
 pub use state::{transition, Effect, Event, JobState, StateName};
+pub use writer::{Writer, WriterHandle};

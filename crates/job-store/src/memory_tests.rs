@@ -1,9 +1,8 @@
-//! The graph and the in-memory home, case by case.
+//! What the suite for all homes cannot reach.
 
 use ingot_types::ProtocolVersion;
 
 use super::*;
-use crate::{Effect, StateName};
 
 fn key(text: &str) -> JobKey {
     text.parse().unwrap()
@@ -27,7 +26,6 @@ fn file(hash: &str) -> ArtifactName {
     ArtifactName { role: "proof".into(), hash: hash.into(), size_bytes: 1 }
 }
 
-const W: &str = "1/1/witness/0/0/0/0";
 const A: &str = "1/1/prove/0/1/0/0";
 const B: &str = "1/1/prove/0/1/0/1";
 const C: &str = "1/1/prove/1/1/0/0";
@@ -57,228 +55,6 @@ fn finish(store: &mut MemoryStore, name: &str, hash: &str) -> Effects {
     store.complete(key(name), lease.token, vec![file(hash)], vec![], 0).unwrap()
 }
 
-fn refusal<T: std::fmt::Debug>(result: Result<T, StoreError>) -> Refusal {
-    result.unwrap_err().refusal().unwrap().clone()
-}
-
-#[test]
-fn a_completion_readies_what_waited_for_it_alone() {
-    let mut store = store(vec![spec(C, &[B, A]), spec(A, &[]), spec(B, &[]), spec(D, &[C])]);
-    assert_eq!(state(&store, C), JobState::Waiting { missing: 2 });
-    assert_eq!(finish(&mut store, A, "a"), [(key(A), Effect::Done)]);
-    assert_eq!(state(&store, C), JobState::Waiting { missing: 1 });
-    assert_eq!(finish(&mut store, B, "b"), [(key(B), Effect::Done), (key(C), Effect::Ready)]);
-    assert_eq!(state(&store, D), JobState::Waiting { missing: 1 });
-    let lease = lease(&mut store, C);
-    let made: Vec<_> = lease.upstream.iter().map(|u| (u.key, u.outputs.clone())).collect();
-    assert_eq!(made, [(key(B), vec![file("b")]), (key(A), vec![file("a")])], "in the order named");
-}
-
-#[test]
-fn tokens_grow_and_stale_ones_are_refused() {
-    let mut store = store(vec![spec(A, &[]), spec(B, &[])]);
-    let first = lease(&mut store, A);
-    store.release(key(A), first.token, 0).unwrap();
-    let second = lease(&mut store, A);
-    let third = store.hand_over(key(A), second.token, "prover", 500, 100).unwrap();
-    assert!(first.token < second.token && second.token < third.token);
-    assert_eq!(third.expires_at_ms, 600);
-    assert!(matches!(
-        refusal(store.complete(key(A), second.token, vec![], vec![], 100)),
-        Refusal::StaleToken { held: Some(held), .. } if held == third.token
-    ));
-    assert!(matches!(refusal(store.heartbeat(key(A), first.token, 1, 1)), Refusal::StaleToken { .. }));
-    assert_eq!(store.heartbeat(key(A), third.token, 1_000, 200).unwrap(), 1_200);
-    store.complete(key(A), third.token, vec![], vec![], 300).unwrap();
-    assert!(matches!(
-        refusal(store.complete(key(A), third.token, vec![], vec![], 300)),
-        Refusal::AlreadyDone { .. }
-    ));
-}
-
-#[test]
-fn a_refused_completion_changes_nothing() {
-    let mut store = store(vec![spec(W, &[])]);
-    let lease = lease(&mut store, W);
-    let before = store.batch_jobs(key(W).batch).unwrap();
-    for (new_jobs, reason) in [
-        (vec![spec(A, &[B])], "does not exist"),
-        (vec![spec(A, &["1/2/prove/0/1/0/0"])], "of another batch"),
-        (vec![spec(C, &[A, A]), spec(A, &[])], "twice"),
-        (vec![spec(A, &[]), spec(A, &[])], "in the request twice"),
-        (vec![spec(A, &[A])], "itself"),
-        (vec![spec(B, &[]), spec(A, &[D, B]), spec(C, &[A]), spec(D, &[C])], "itself"),
-        (vec![JobSpec { max_attempts: 0, ..spec(A, &[]) }], "no attempt"),
-    ] {
-        let result = store.complete(key(W), lease.token, vec![], new_jobs, 0);
-        let text = refusal(result).to_string();
-        assert!(text.contains(reason), "{text}");
-        assert_eq!(store.batch_jobs(key(W).batch).unwrap(), before);
-    }
-    store.complete(key(W), lease.token, vec![], vec![spec(A, &[])], 0).unwrap();
-}
-
-#[test]
-fn created_jobs_depend_on_their_creator() {
-    let mut store = store(vec![spec(W, &[])]);
-    let lease = lease(&mut store, W);
-    let a = JobSpec { inputs: vec![file("c")], ..spec(A, &[]) };
-    let effects = store.complete(key(W), lease.token, vec![file("q")], vec![a, spec(C, &[A])], 0).unwrap();
-    assert_eq!(effects, [(key(W), Effect::Done), (key(A), Effect::Ready)]);
-    let created = store.job(&key(C)).unwrap().unwrap();
-    assert_eq!(created.spec.depends_on, [key(A), key(W)]);
-    assert_eq!(created.created_by, Some(key(W)));
-    assert_eq!(created.status.state, JobState::Waiting { missing: 1 });
-}
-
-#[test]
-fn a_creator_that_runs_again_finds_its_jobs_and_renews_their_inputs() {
-    let mut store = store(vec![spec(W, &[])]);
-    let new_jobs = |hash| [A, B].map(|name| JobSpec { inputs: vec![file(hash)], ..spec(name, &[]) }).to_vec();
-    let first = lease(&mut store, W);
-    store.complete(key(W), first.token, vec![], new_jobs("old"), 0).unwrap();
-    finish(&mut store, A, "proof");
-    let reporter = lease(&mut store, B);
-
-    let effects = store.reset(key(W), Some((key(B), reporter.token)), 5).unwrap();
-    let lost = Effect::LeaseLost { token: reporter.token, worker: "w".into() };
-    let expected = [(key(W), Effect::Undone), (key(W), Effect::Ready), (key(B), lost)];
-    assert_eq!(effects, expected);
-    assert_eq!(state(&store, B), JobState::Waiting { missing: 1 });
-    assert!(state(&store, A).is_done(), "what is done stays done");
-
-    let again = lease(&mut store, W);
-    store.complete(key(W), again.token, vec![], new_jobs("new"), 0).unwrap();
-    let inputs = |name| store.job(&key(name)).unwrap().unwrap().spec.inputs.clone();
-    assert_eq!(inputs(A), [file("old")]);
-    assert_eq!(inputs(B), [file("new")]);
-    assert_eq!(state(&store, B), JobState::Queued);
-    assert_eq!(store.batch_jobs(key(W).batch).unwrap().len(), 3);
-    assert_eq!(store.reconcile(0).unwrap(), []);
-}
-
-#[test]
-fn a_reset_reaches_only_what_is_not_done() {
-    let mut store = store(vec![spec(A, &[]), spec(B, &[]), spec(C, &[A, B]), spec(D, &[C])]);
-    for name in [A, B, C] {
-        finish(&mut store, name, "x");
-    }
-    store.reset(key(A), None, 0).unwrap();
-    assert_eq!(state(&store, A), JobState::Queued);
-    assert!(state(&store, C).is_done());
-    assert_eq!(state(&store, D), JobState::Queued);
-    // A job whose own dependency runs again waits for it.
-    store.reset(key(C), None, 0).unwrap();
-    assert_eq!(state(&store, C), JobState::Waiting { missing: 1 });
-    assert_eq!(state(&store, D), JobState::Waiting { missing: 1 });
-    assert_eq!(store.reconcile(0).unwrap(), []);
-    for name in [A, C, D] {
-        finish(&mut store, name, "y");
-    }
-    assert!(store.progress(key(A).batch).unwrap().is_done());
-}
-
-#[test]
-fn resets_need_a_valid_reporter() {
-    let mut store = store(vec![spec(A, &[]), spec(B, &[]), spec(C, &[A])]);
-    finish(&mut store, A, "a");
-    let stranger = lease(&mut store, B);
-    assert!(matches!(
-        refusal(store.reset(key(A), Some((key(B), stranger.token)), 0)),
-        Refusal::NotADependency { .. }
-    ));
-    let reporter = lease(&mut store, C);
-    store.reset(key(A), Some((key(C), reporter.token)), 0).unwrap();
-    finish(&mut store, A, "a");
-    // The lease was lost with the first report: a repeated one must not undo the new output.
-    assert!(matches!(
-        refusal(store.reset(key(A), Some((key(C), reporter.token)), 0)),
-        Refusal::StaleToken { .. }
-    ));
-    assert!(state(&store, A).is_done());
-}
-
-#[test]
-fn inserting_again_changes_nothing_and_other_content_is_refused() {
-    let a = JobSpec { inputs: vec![file("x")], ..spec(A, &[]) };
-    let mut store = store(vec![a.clone(), spec(B, &[])]);
-    finish(&mut store, A, "a");
-    let before = store.batch_jobs(key(A).batch).unwrap();
-    assert_eq!(store.insert(vec![a.clone(), spec(B, &[])], 9).unwrap(), []);
-    assert_eq!(store.batch_jobs(key(A).batch).unwrap(), before);
-    let version = ProtocolVersion { minor: 2, patch: 0 };
-    for (other, what) in [
-        (JobSpec { protocol_version: version, ..a.clone() }, "protocol version"),
-        (JobSpec { inputs: vec![file("y")], ..a.clone() }, "list of inputs"),
-        (JobSpec { depends_on: vec![key(B)], ..a.clone() }, "list of dependencies"),
-    ] {
-        assert_eq!(refusal(store.insert(vec![other], 9)), Refusal::Conflict { key: key(A), what });
-    }
-}
-
-#[test]
-fn time_expires_leases_and_ends_waits() {
-    let mut store = store(vec![spec(A, &[]), spec(B, &[])]);
-    let a = lease(&mut store, A);
-    let b = lease(&mut store, B);
-    store.fail(key(B), b.token, RetryClass::Transient, "busy", 100).unwrap();
-    let JobState::Failed { retry_at_ms } = state(&store, B) else { panic!() };
-    assert!((600..=1_100).contains(&retry_at_ms));
-    assert_eq!(store.next_deadline_ms().unwrap(), Some(retry_at_ms.min(1_000)));
-    assert_eq!(store.advance(599).unwrap(), []);
-    let effects = store.advance(1_100).unwrap();
-    assert_eq!(effects.iter().filter(|(_, e)| *e == Effect::Ready).count(), 2);
-    assert_eq!(store.next_deadline_ms().unwrap(), None);
-    assert_eq!(store.job(&key(A)).unwrap().unwrap().status.attempts, 1);
-    assert!(matches!(
-        refusal(store.complete(key(A), a.token, vec![], vec![], 1_200)),
-        Refusal::StaleToken { held: None, .. }
-    ));
-}
-
-#[test]
-fn a_lease_takes_over_what_ran_out_and_nobody_misses_it() {
-    let mut store = store(vec![spec(A, &[])]);
-    let first = lease(&mut store, A);
-    assert!(store.lease(&Filter::default(), "v", 1_000, 999).unwrap().is_none());
-    let second = store.lease(&Filter::default(), "v", 1_000, 1_000).unwrap().unwrap();
-    assert!(second.job.key() == key(A) && second.token > first.token);
-    let lost = Effect::LeaseLost { token: first.token, worker: "w".into() };
-    assert_eq!(store.advance(1_000).unwrap(), [(key(A), lost), (key(A), Effect::Ready)]);
-    assert_eq!(store.advance(1_000).unwrap(), []);
-}
-
-#[test]
-fn resource_failures_wait_longer_each_time_and_burn_nothing() {
-    let mut store = store(vec![spec(A, &[])]);
-    let (mut now, mut waits) = (0, vec![]);
-    for _ in 0..12 {
-        let lease = store.lease(&Filter::default(), "w", 1_000, now).unwrap().unwrap();
-        store.fail(key(A), lease.token, RetryClass::Resource, "no memory", now).unwrap();
-        let due = store.next_deadline_ms().unwrap().unwrap();
-        waits.push(due - now);
-        now = due;
-        store.advance(now).unwrap();
-    }
-    let status = store.job(&key(A)).unwrap().unwrap().status;
-    assert_eq!((status.attempts, status.deferrals), (0, 12));
-    assert!(waits[0] <= 1_000 && waits[4] >= 8_000 && waits.iter().all(|w| *w <= 300_000), "{waits:?}");
-}
-
-#[test]
-fn quarantine_stops_a_batch_and_a_requeue_revives_it() {
-    let mut store = store(vec![spec(A, &[]), spec(C, &[A])]);
-    let a = lease(&mut store, A);
-    let effects = store.fail(key(A), a.token, RetryClass::Deterministic, "unsatisfied", 0).unwrap();
-    assert_eq!(effects, [(key(A), Effect::Quarantined)]);
-    let progress = store.progress(key(A).batch).unwrap();
-    assert!(progress.is_stuck() && !progress.is_done());
-    assert_eq!(store.requeue(key(A), 0).unwrap(), [(key(A), Effect::Ready)]);
-    finish(&mut store, A, "a");
-    finish(&mut store, C, "c");
-    assert!(store.progress(key(A).batch).unwrap().is_done());
-}
-
 #[test]
 fn filters_choose() {
     let other = JobSpec {
@@ -303,20 +79,6 @@ fn filters_choose() {
     ] {
         assert_eq!((filter.matches(&other), filter.matches(&any)), (takes_other, takes_any), "{filter:?}");
     }
-}
-
-#[test]
-fn a_removed_batch_is_gone_with_its_leases_and_can_come_again() {
-    let mut store = store(vec![spec(A, &[]), spec(C, &[A]), spec("1/2/prove/0/1/0/0", &[])]);
-    let leased = lease(&mut store, A);
-    let effects = store.remove_batch(key(A).batch, 0).unwrap();
-    assert_eq!(effects, [(key(A), Effect::LeaseLost { token: leased.token, worker: "w".into() })]);
-    assert_eq!(refusal(store.complete(key(A), leased.token, vec![], vec![], 0)), Refusal::UnknownJob(key(A)));
-    assert_eq!(store.next_deadline_ms().unwrap(), None);
-    assert_eq!(store.batch_jobs(key(A).batch).unwrap(), []);
-    assert!(lease(&mut store, "1/2/prove/0/1/0/0").token > leased.token);
-    store.insert(vec![spec(A, &[]), spec(C, &[A])], 0).unwrap();
-    assert_eq!(finish(&mut store, A, "a"), [(key(A), Effect::Done), (key(C), Effect::Ready)]);
 }
 
 #[test]
@@ -345,23 +107,4 @@ fn the_reconciler_repairs_every_disagreement() {
     }
     finish(&mut store, B, "b");
     assert_eq!(state(&store, C), JobState::Queued);
-}
-
-#[test]
-fn queries_say_what_is_there() {
-    let a = JobSpec { inputs: vec![file("in")], ..spec(A, &[]) };
-    let mut store = store(vec![a, spec(B, &[]), spec(C, &[A])]);
-    finish(&mut store, A, "out");
-    let hashes: Vec<_> = store.live_artifacts().unwrap().into_iter().map(|f| f.hash).collect();
-    assert_eq!(hashes, ["in", "out"]);
-    let counts = store.counts(Some(key(A).batch)).unwrap();
-    let count = |state| {
-        let round = AggregationRound::Basic;
-        counts.get(&CountKey { kind: JobKind::Prove, round, circuit_id: CircuitId(1), state }).copied()
-    };
-    assert_eq!(
-        (count(StateName::Done), count(StateName::Queued), count(StateName::Waiting)),
-        (Some(1), Some(1), None)
-    );
-    assert_eq!(store.counts(None).unwrap().values().sum::<u64>(), 3);
 }

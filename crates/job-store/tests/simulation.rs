@@ -1,7 +1,8 @@
 //! Five batches of 2,000 jobs and more on virtual time: workers that crash, stall, stop and come back as zombies; a store
-//! that is killed and rebuilt from its journal; damaged artifacts. When the faults stop, everything gets done.
+//! that is killed, and rebuilt from its journal or opened from its database; damaged artifacts. When the faults stop,
+//! everything gets done.
 //!
-//! `INGOT_SIM_SEEDS=n` runs n seeds (2 by default).
+//! `INGOT_SIM_SEEDS=n` runs n seeds on each home (2 by default).
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // helpers of tests are tests
 
 mod common;
@@ -14,7 +15,8 @@ use std::{
 
 use common::{after_a_crash, batch, fast_folder, file, key, spec};
 use ingot_job_store::{
-    Backoff, Effect, Effects, Filter, JobSpec, JobStore, Lease, MemoryStore, StoreError, Token,
+    Backoff, Effect, Effects, Filter, Home as _, JobSpec, JobStore, Lease, MemoryStore, SqliteStore,
+    StoreError, Token,
 };
 use ingot_types::{BatchId, JobKey, JobKind, RetryClass};
 use rand::{Rng, SeedableRng};
@@ -104,6 +106,15 @@ enum End {
     Report,
 }
 
+/// Where the jobs are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// In memory, with a journal: leases end with the process, which did the work itself.
+    Journal,
+    /// In a database: leases go on, since their holders live elsewhere.
+    Database,
+}
+
 /// Figures that two runs of one seed must share.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Figures {
@@ -118,8 +129,9 @@ struct Figures {
 
 struct Simulation {
     rng: ChaCha8Rng,
-    store: Option<MemoryStore>,
-    journal: PathBuf,
+    place: Place,
+    store: Option<Box<dyn JobStore>>,
+    file: PathBuf,
     now: u64,
     agenda: BinaryHeap<Reverse<(u64, u64, Happening)>>,
     entries: u64,
@@ -131,14 +143,27 @@ struct Simulation {
 }
 
 impl Simulation {
-    fn run(seed: u64) -> Figures {
+    fn run(place: Place, seed: u64) -> Figures {
+        Self::with_kills(place, seed, 4)
+    }
+
+    fn run_without_kills(place: Place, seed: u64) -> Figures {
+        Self::with_kills(place, seed, 0)
+    }
+
+    fn with_kills(place: Place, seed: u64, kills: u64) -> Figures {
         let folder = fast_folder();
-        let journal = folder.path().join("journal");
-        let store = MemoryStore::open(&journal, Backoff { seed, ..Backoff::default() }, 0).unwrap().0;
+        let file = folder.path().join("store");
+        let backoff = Backoff { seed, ..Backoff::default() };
+        let store: Box<dyn JobStore> = match place {
+            Place::Journal => Box::new(MemoryStore::open(&file, backoff, 0).unwrap().0),
+            Place::Database => Box::new(SqliteStore::open(&file, backoff).unwrap()),
+        };
         let mut simulation = Self {
             rng: ChaCha8Rng::seed_from_u64(seed),
+            place,
             store: Some(store),
-            journal,
+            file,
             now: 0,
             agenda: BinaryHeap::new(),
             entries: 0,
@@ -151,7 +176,7 @@ impl Simulation {
             let effects = simulation.store().insert(vec![spec(first_job(batch(n)), vec![])], 0).unwrap();
             simulation.follow(effects);
         }
-        for n in 1..=4 {
+        for n in 1..=kills {
             simulation.plan(n * FAULTS_END / 5, Happening::Kill);
         }
         simulation.plan(FAULTS_END, Happening::Operate);
@@ -161,11 +186,11 @@ impl Simulation {
             assert!(at < 10 * FAULTS_END, "no end: {:?}", simulation.figures);
             simulation.happen(happening);
         }
-        simulation.finish()
+        simulation.finish(kills)
     }
 
-    fn store(&mut self) -> &mut MemoryStore {
-        self.store.as_mut().unwrap()
+    fn store(&mut self) -> &mut dyn JobStore {
+        self.store.as_mut().unwrap().as_mut()
     }
 
     fn plan(&mut self, at: u64, happening: Happening) {
@@ -341,17 +366,35 @@ impl Simulation {
     fn kill(&mut self) {
         let batches: Vec<BatchId> = (0..BATCHES).map(batch).collect();
         let store = self.store.take().unwrap();
-        let before = after_a_crash(&store, &batches);
+        let jobs = |store: &dyn JobStore| -> Vec<_> {
+            batches.iter().flat_map(|batch| store.batch_jobs(*batch).unwrap()).collect()
+        };
+        let (all, after_crash) = (jobs(store.as_ref()), after_a_crash(store.as_ref(), &batches));
         drop(store);
-        let (mut store, recovered) = MemoryStore::open(&self.journal, Backoff::default(), self.now).unwrap();
-        assert_eq!(after_a_crash(&store, &batches), before);
-        assert_eq!(store.reconcile(self.now).unwrap(), []);
-        self.store = Some(store);
         self.figures.kills += 1;
-        self.follow(recovered.handed_back.into_iter().map(|key| (key, Effect::Ready)).collect());
+        let effects = match self.place {
+            Place::Journal => {
+                let (mut store, recovered) =
+                    MemoryStore::open(&self.file, Backoff::default(), self.now).unwrap();
+                assert_eq!(after_a_crash(&store, &batches), after_crash);
+                assert_eq!(store.reconcile(self.now).unwrap(), []);
+                self.store = Some(Box::new(store));
+                recovered.handed_back.into_iter().map(|key| (key, Effect::Ready)).collect()
+            }
+            Place::Database => {
+                let mut store = SqliteStore::open(&self.file, Backoff::default()).unwrap();
+                assert_eq!(jobs(&store), all);
+                assert_eq!(store.reconcile(self.now).unwrap(), []);
+                store.restart_clock(TTL, self.now).unwrap();
+                self.store = Some(Box::new(store));
+                // Whoever waited for work asks the new process.
+                vec![(first_job(batch(0)), Effect::Ready)]
+            }
+        };
+        self.follow(effects);
     }
 
-    fn finish(mut self) -> Figures {
+    fn finish(mut self, kills: u64) -> Figures {
         for n in 0..BATCHES {
             let progress = self.store().progress(batch(n)).unwrap();
             assert!(progress.is_done(), "batch {n}: {progress:?}");
@@ -363,7 +406,7 @@ impl Simulation {
         let figures = Figures { finished_at_ms: self.now, ..self.figures };
         // The faults did happen, or the run would show nothing.
         assert!(figures.refused > 50 && figures.expired > 50 && figures.resets > 5, "{figures:?}");
-        assert!(figures.kills == 4 && figures.quarantined > 3, "{figures:?}");
+        assert!(figures.kills == kills && figures.quarantined > 3, "{figures:?}");
         assert_eq!(figures.completions, self.done.len() as u64 + figures.resets);
         figures
     }
@@ -373,12 +416,21 @@ impl Simulation {
 fn everything_gets_done_once() {
     let seeds =
         std::env::var("INGOT_SIM_SEEDS").map_or(2, |n| n.parse().expect("INGOT_SIM_SEEDS is a number"));
-    for seed in 0..seeds {
-        println!("seed {seed}: {:?}", Simulation::run(seed));
+    for place in [Place::Journal, Place::Database] {
+        for seed in 0..seeds {
+            println!("{place:?}, seed {seed}: {:?}", Simulation::run(place, seed));
+        }
     }
 }
 
 #[test]
 fn a_seed_says_everything() {
-    assert_eq!(Simulation::run(77), Simulation::run(77));
+    assert_eq!(Simulation::run(Place::Journal, 77), Simulation::run(Place::Journal, 77));
+}
+
+/// As long as nothing is killed, both homes do the same: the same jobs in the same order, the same tokens.
+#[test]
+fn both_homes_agree_on_everything_until_the_first_kill() {
+    let figures = [Place::Journal, Place::Database].map(|place| Simulation::run_without_kills(place, 5));
+    assert_eq!(figures[0], figures[1]);
 }

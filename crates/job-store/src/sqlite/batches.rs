@@ -243,6 +243,13 @@ impl Home for SqliteStore {
         SqliteStore::group(self, |store| work(store))
     }
 
+    fn part(
+        &mut self,
+        work: &mut dyn FnMut(&mut dyn Home) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        SqliteStore::part(self, |store| work(store))
+    }
+
     fn statements(&self) -> u64 {
         SqliteStore::statements(self)
     }

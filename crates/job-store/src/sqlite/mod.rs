@@ -136,7 +136,7 @@ impl SqliteStore {
         self.group.set(Group::Open);
         let result = catch_unwind(AssertUnwindSafe(|| work(self)));
         let ended = match (self.group.replace(Group::None), &result) {
-            (Group::Broken, _) | (_, Err(_)) => Err(StoreError::RolledBack { path: self.path.clone() }),
+            (Group::Broken, _) | (_, Err(_)) => Err(self.rolled_back()),
             _ => self.commit(),
         };
         if ended.is_err() {
@@ -150,7 +150,54 @@ impl SqliteStore {
         }
     }
 
+    /// Runs several operations that stand or fall together. Within a group, the rest of the group is not touched.
+    ///
+    /// # Errors
+    /// What `work` returned, or that it could not be stored; nothing of it stays then.
+    pub fn part<T>(
+        &mut self,
+        work: impl FnOnce(&mut Self) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        match self.group.get() {
+            Group::Broken => Err(self.rolled_back()),
+            Group::Open => {
+                let unseen = self.unseen.clone();
+                self.run("SAVEPOINT part", ())?;
+                let result = work(self).and_then(|value| self.run("RELEASE part", ()).map(|()| value));
+                if result.is_err() {
+                    self.undo("ROLLBACK TO part", "RELEASE part");
+                    self.unseen = unseen;
+                }
+                result
+            }
+            Group::None => {
+                let mut failure = None;
+                let done =
+                    self.group(|store| store.part(work).map_err(|error| failure = Some(error)).ok())?;
+                done.ok_or_else(|| failure.unwrap_or_else(|| self.rolled_back()))
+            }
+        }
+    }
+
+    /// Undoes the last savepoint. If SQLite has given up the whole transaction, or this fails, then so is the group.
+    fn undo(&self, roll_back: &str, release: &str) {
+        self.kept.borrow_mut().clear();
+        let undone = !self.connection.is_autocommit()
+            && self.run(roll_back, ()).and_then(|()| self.run(release, ())).is_ok();
+        if !undone {
+            self.group.set(Group::Broken);
+        }
+    }
+
+    fn rolled_back(&self) -> StoreError {
+        StoreError::RolledBack { path: self.path.clone() }
+    }
+
     fn begin(&self) -> Result<(), StoreError> {
+        if !self.connection.is_autocommit() {
+            // A change that a panic cut short.
+            self.roll_back();
+        }
         self.count();
         self.connection.execute_batch("BEGIN IMMEDIATE").map_err(failed("begin a change of", &self.path))
     }
@@ -183,8 +230,15 @@ impl SqliteStore {
     /// Runs writes, in a transaction of their own or in the group's.
     fn write<T>(&self, work: impl FnOnce(&Self) -> Result<T, StoreError>) -> Result<T, StoreError> {
         match self.group.get() {
-            Group::Broken => Err(StoreError::RolledBack { path: self.path.clone() }),
-            Group::Open => work(self).inspect_err(|_| self.group.set(Group::Broken)),
+            Group::Broken => Err(self.rolled_back()),
+            Group::Open => {
+                self.run("SAVEPOINT change", ())?;
+                let result = work(self).and_then(|value| self.run("RELEASE change", ()).map(|()| value));
+                if result.is_err() {
+                    self.undo("ROLLBACK TO change", "RELEASE change");
+                }
+                result
+            }
             Group::None => {
                 self.begin()?;
                 let result = work(self).and_then(|value| self.commit().map(|()| value));
@@ -221,3 +275,6 @@ impl SqliteStore {
 fn failed<'a>(action: &'static str, path: &'a Path) -> impl Fn(rusqlite::Error) -> StoreError + 'a {
     move |source| StoreError::Sqlite { action, path: path.to_owned(), source }
 }
+
+#[cfg(test)]
+mod tests;

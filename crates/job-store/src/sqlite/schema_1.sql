@@ -61,6 +61,8 @@ CREATE TABLE jobs (
 
 -- The order in which queued jobs of one kind and round are taken.
 CREATE INDEX queue ON jobs (kind, round, priority DESC, sealed_at_ms, circuit, sequence, chain, batch, depth) WHERE state = 1;
+-- The same for workers that take some circuits only.
+CREATE INDEX queue_of_circuit ON jobs (kind, round, circuit, priority DESC, sealed_at_ms, sequence, chain, batch, depth) WHERE state = 1;
 CREATE INDEX leases ON jobs (expires_at_ms) WHERE state = 2;
 CREATE INDEX retries ON jobs (retry_at_ms) WHERE state = 3;
 CREATE INDEX by_batch ON jobs (batch_id, state, kind, round, circuit);

@@ -78,7 +78,24 @@ impl JobStore for SqliteStore {
     fn heartbeat(&mut self, key: JobKey, token: Token, ttl_ms: u64, now_ms: u64) -> Result<u64, StoreError> {
         let command = Command::Heartbeat { key, token, expires_at_ms: now_ms.saturating_add(ttl_ms) };
         self.execute(&[command], now_ms)?;
-        Ok(self.lease_of(&key)?.expires_at_ms)
+        let deadline = self.get(&key)?.and_then(|job| job.status.state.deadline_ms());
+        deadline.ok_or_else(|| Refusal::UnknownJob(key).into())
+    }
+
+    fn heartbeat_many(
+        &mut self,
+        leases: &[(JobKey, Token)],
+        ttl_ms: u64,
+        now_ms: u64,
+    ) -> Result<Vec<Result<u64, Refusal>>, StoreError> {
+        let beat =
+            |store: &mut Self, key: JobKey, token: Token| match store.heartbeat(key, token, ttl_ms, now_ms) {
+                Ok(expires_at_ms) => Ok(Ok(expires_at_ms)),
+                Err(StoreError::Refused(refusal)) => Ok(Err(refusal)),
+                Err(other) => Err(other),
+            };
+        // One commit for all.
+        self.part(|store| leases.iter().map(|(key, token)| beat(store, *key, *token)).collect())
     }
 
     fn complete(
