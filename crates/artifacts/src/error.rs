@@ -47,6 +47,14 @@ pub enum ArtifactError {
         /// Its size, in bytes.
         found_size: u64,
     },
+    /// The store of another host has something else under this name.
+    #[error("{what} is corrupt: {reason}")]
+    Damaged {
+        /// Which artifact, and where.
+        what: String,
+        /// What was found.
+        reason: String,
+    },
     /// Another writer is storing the same artifact.
     #[error("{path} is being written by another", path = path.display())]
     Busy {
@@ -72,7 +80,9 @@ impl ArtifactError {
     /// [`Self::is_bad_artifact`]), and the limit on attempts ends it where that does not help.
     pub fn retry_class(&self) -> RetryClass {
         match self {
-            Self::Missing { .. } | Self::Corrupt { .. } | Self::Busy { .. } => RetryClass::Transient,
+            Self::Missing { .. } | Self::Corrupt { .. } | Self::Damaged { .. } | Self::Busy { .. } => {
+                RetryClass::Transient
+            }
             Self::Remote { retry, .. } => *retry,
             Self::Io { source, .. } => match source.kind() {
                 io::ErrorKind::StorageFull
@@ -88,7 +98,7 @@ impl ArtifactError {
 
     /// Whether the job that made the file has to run again.
     pub fn is_bad_artifact(&self) -> bool {
-        matches!(self, Self::Missing { .. } | Self::Corrupt { .. })
+        matches!(self, Self::Missing { .. } | Self::Corrupt { .. } | Self::Damaged { .. })
     }
 }
 

@@ -180,7 +180,11 @@ mod tests {
         let mut read = Vec::new();
         store.reader(&artifact, 99_990).unwrap().read_to_end(&mut read).unwrap();
         assert_eq!(read, bytes[99_990..]);
-        assert!(store.collect(&BTreeSet::from([artifact.hash]), Duration::ZERO).unwrap().leftovers.is_empty());
+        assert!(store
+            .collect(&BTreeSet::from([artifact.hash]), Duration::ZERO)
+            .unwrap()
+            .leftovers
+            .is_empty());
     }
 
     #[test]
