@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// The house keeper's configuration. Every value has a default but the folder.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct HouseKeeperConfig {
     /// Folder of the database and, unless told otherwise, of the artifacts.
     pub folder: PathBuf,
@@ -14,7 +14,7 @@ pub struct HouseKeeperConfig {
     pub artifacts: Option<PathBuf>,
     /// The Unix socket; by default `house-keeper.sock` in `folder`.
     pub socket: Option<PathBuf>,
-    /// TCP addresses to listen on. Other than loopback they need `token_file`.
+    /// TCP addresses to listen on. Other than loopback they need `token-file`.
     pub listen: Vec<SocketAddr>,
     /// A file with the token that all components share, readable by its owner only.
     pub token_file: Option<PathBuf>,
@@ -78,14 +78,14 @@ impl HouseKeeperConfig {
     /// In words.
     pub fn check(&self) -> Result<(), String> {
         if !(100..=3_600_000).contains(&self.lease_ttl_ms) {
-            return Err(format!("lease_ttl_ms = {}: expected 100 to 3600000", self.lease_ttl_ms));
+            return Err(format!("lease-ttl-ms = {}: expected 100 to 3600000", self.lease_ttl_ms));
         }
         if self.vectors_per_slab == 0 {
-            return Err("vectors_per_slab = 0: nothing would ever be synthesized".into());
+            return Err("vectors-per-slab = 0: nothing would ever be synthesized".into());
         }
         if self.disk_high_bytes < self.disk_low_bytes {
             return Err(format!(
-                "disk_high_bytes = {} is less than disk_low_bytes = {}",
+                "disk-high-bytes = {} is less than disk-low-bytes = {}",
                 self.disk_high_bytes, self.disk_low_bytes
             ));
         }
@@ -111,11 +111,11 @@ mod tests {
         let parse = |text: &str| toml::from_str::<HouseKeeperConfig>(text).map_err(|e| e.to_string());
         assert_eq!(parse("").unwrap(), HouseKeeperConfig::default());
         HouseKeeperConfig::default().check().unwrap();
-        assert!(parse("lease_tll_ms = 3").unwrap_err().contains("lease_tll_ms"));
+        assert!(parse("lease-tll-ms = 3").unwrap_err().contains("lease-tll-ms"));
         for (text, key) in [
-            ("lease_ttl_ms = 1", "lease_ttl_ms"),
-            ("vectors_per_slab = 0", "vectors_per_slab"),
-            ("disk_low_bytes = 5\ndisk_high_bytes = 4", "disk_high_bytes"),
+            ("lease-ttl-ms = 1", "lease-ttl-ms"),
+            ("vectors-per-slab = 0", "vectors-per-slab"),
+            ("disk-low-bytes = 5\ndisk-high-bytes = 4", "disk-high-bytes"),
         ] {
             assert!(parse(text).unwrap().check().unwrap_err().contains(key), "{text}");
         }

@@ -93,7 +93,7 @@ impl Keeper {
         if self.low != was {
             self.engine.set_intake(match self.low {
                 true => Err(format!(
-                    "{} has {free} bytes free: batches are taken again above {high} (disk_low_bytes = {low})",
+                    "{} has {free} bytes free: batches are taken again above {high} (disk-low-bytes = {low})",
                     folder.display()
                 )),
                 false => Ok(()),

@@ -258,7 +258,7 @@ fn a_token_is_asked_for_and_other_keys_are_refused() {
     std::fs::write(&token_file, "0123456789abcdef0123456789abcdef\n").unwrap();
     let everywhere =
         HouseKeeperConfig { listen: vec!["0.0.0.0:0".parse().unwrap()], ..config(folder.path()) };
-    assert!(HouseKeeper::start(&everywhere).unwrap_err().to_string().contains("token_file"));
+    assert!(HouseKeeper::start(&everywhere).unwrap_err().to_string().contains("token-file"));
     use std::os::unix::fs::PermissionsExt as _;
     std::fs::set_permissions(&token_file, std::fs::Permissions::from_mode(0o600)).unwrap();
     let config = HouseKeeperConfig { token_file: Some(token_file.clone()), ..everywhere };

@@ -45,7 +45,7 @@ pub enum ServerError {
         path: PathBuf,
     },
     /// Strangers could connect.
-    #[error("refusing to listen on {address} without a token: it can be reached from other hosts; configure `token_file`")]
+    #[error("refusing to listen on {address} without a token: it can be reached from other hosts; configure `token-file`")]
     NoToken {
         /// The address.
         address: SocketAddr,

@@ -1,0 +1,7 @@
+//! For tests only, and never linked into `ingot`: the services over fake work, and what fault tests do to processes and
+//! networks.
+
+pub mod bench;
+pub mod link;
+pub mod proof;
+pub mod work;
