@@ -11,9 +11,10 @@ use std::{
 
 use anyhow::anyhow;
 use clap::{Args, Parser, Subcommand};
+use ingot_services::component::ComponentName;
 
 use crate::{
-    commands,
+    appliance, commands,
     exit::{Outcome, FAILED, INTERRUPTED},
     interrupt::{self, Interrupted},
     memory::parse_size,
@@ -46,8 +47,88 @@ enum Command {
     Verify(VerifyArgs),
     /// Makes setup keys, verification keys and finalization hints, or checks them.
     Keygen(KeygenArgs),
+    /// Keeps all components of this host running: house keeper, witness generator, witness vector generator, prover.
+    Up(UpArgs),
+    /// Submits a batch to the house keeper.
+    Submit(SubmitArgs),
+    /// Shows batches and workers.
+    Status(StatusArgs),
+    /// The component that owns the job store and serves the others.
+    HouseKeeper(ServiceArgs),
+    /// The component that makes circuit inputs.
+    WitnessGenerator(ServiceArgs),
+    /// The component that synthesizes circuits into witness vectors.
+    WitnessVectorGenerator(ServiceArgs),
+    /// The component that proves.
+    CircuitProver(ServiceArgs),
+    /// Prints the configuration that is in effect.
+    Config(ServiceArgs),
+    /// Measures what parts of the appliance can do on this machine.
+    #[command(subcommand)]
+    Bench(BenchCommand),
     /// Lists the circuits: round:id, name, rows, security in bits, memory.
     Circuits,
+}
+
+/// How components and those who talk to them are configured.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct ServiceArgs {
+    /// The configuration, a TOML file. Without one: a single host with its data in `--dir`.
+    #[arg(long)]
+    pub config: Option<PathBuf>,
+    /// Folder of a single host's data; by default `ingot-data` unless there is a configuration.
+    #[arg(long)]
+    pub dir: Option<PathBuf>,
+    /// Overrides a value of the configuration, such as `circuit-prover.slabs=4`. May be repeated.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Stops when standard input ends: for a supervisor.
+    #[arg(long, hide = true)]
+    pub stop_with_parent: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct UpArgs {
+    #[command(flatten)]
+    pub service: ServiceArgs,
+    #[command(flatten)]
+    pub resources: ResourceArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SubmitArgs {
+    /// The batch file.
+    pub batch: PathBuf,
+    /// Higher goes first.
+    #[arg(long, default_value_t = 0, allow_negative_numbers = true)]
+    pub priority: i32,
+    /// Waits until the batch is proved.
+    #[arg(long)]
+    pub wait: bool,
+    /// Waits, writes the proof to this file and verifies it.
+    #[arg(long)]
+    pub out: Option<PathBuf>,
+    #[command(flatten)]
+    pub service: ServiceArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    /// Also batches whose jobs are forgotten.
+    #[arg(long)]
+    pub archived: bool,
+    #[command(flatten)]
+    pub service: ServiceArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum BenchCommand {
+    /// The witness stream over loopback: each transport, against a receiver that grows a vector.
+    Stream {
+        /// Bytes to send.
+        #[arg(long, default_value_t = 1 << 30)]
+        bytes: usize,
+    },
 }
 
 /// Where data is kept.
@@ -184,8 +265,23 @@ fn execute(ui: &Arc<Ui>, cli: &Cli) -> anyhow::Result<Outcome> {
         Command::Prove(args) => commands::prove(ui, &cli.parameters, args),
         Command::Verify(args) => commands::verify(ui, &cli.parameters, args),
         Command::Keygen(args) => commands::keygen(ui, &cli.parameters, args),
+        Command::Up(args) => appliance::up(ui, &cli.parameters, args),
+        Command::Submit(args) => appliance::submit(ui, &cli.parameters, args),
+        Command::Status(args) => appliance::status(ui, args),
+        Command::HouseKeeper(args) => component(ui, cli, ComponentName::HouseKeeper, args),
+        Command::WitnessGenerator(args) => component(ui, cli, ComponentName::WitnessGenerator, args),
+        Command::WitnessVectorGenerator(args) => {
+            component(ui, cli, ComponentName::WitnessVectorGenerator, args)
+        }
+        Command::CircuitProver(args) => component(ui, cli, ComponentName::CircuitProver, args),
+        Command::Config(args) => appliance::config(args),
+        Command::Bench(command) => appliance::bench(ui, command),
         Command::Circuits => commands::circuits(ui, &cli.parameters),
     }
+}
+
+fn component(ui: &Arc<Ui>, cli: &Cli, name: ComponentName, args: &ServiceArgs) -> anyhow::Result<Outcome> {
+    appliance::component(ui, &cli.parameters, name, args)
 }
 
 #[cfg(test)]

@@ -9,6 +9,8 @@ pub(crate) enum Outcome {
     Refused,
     /// `verify`: nothing can be said. Exit code 2.
     Unknown,
+    /// A component that ended before it was asked to: this exit code.
+    Exit(u8),
 }
 
 impl Outcome {
@@ -17,6 +19,7 @@ impl Outcome {
             Self::Done => 0,
             Self::Refused => 1,
             Self::Unknown => 2,
+            Self::Exit(code) => code,
         }
     }
 }

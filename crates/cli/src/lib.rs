@@ -2,6 +2,7 @@
 //!
 //! **Invariant:** only this crate prints, and only it turns errors into text and exit codes.
 
+mod appliance;
 mod args;
 mod commands;
 mod cpu;

@@ -7,6 +7,11 @@ pub(crate) fn peak_rss_bytes() -> u64 {
     kilobytes("/proc/self/status", "VmHWM:").unwrap_or(0) * 1024
 }
 
+/// The same of another process; 0 if it is gone.
+pub(crate) fn peak_rss_of(pid: u32) -> u64 {
+    kilobytes(&format!("/proc/{pid}/status"), "VmHWM:").unwrap_or(0) * 1024
+}
+
 /// Memory that can be had now, in bytes.
 pub(crate) fn available_bytes() -> Option<u64> {
     kilobytes("/proc/meminfo", "MemAvailable:").map(|k| k * 1024)

@@ -54,6 +54,28 @@ pub enum Event {
         synthesis_ram_bytes: u64,
         proving_ram_bytes: u64,
     },
+    /// A batch, as the house keeper has it. Counts of jobs.
+    Batch {
+        batch: String,
+        version: String,
+        state: &'static str,
+        jobs: u64,
+        done: u64,
+        active: u64,
+        quarantined: u64,
+        stuck_on: Option<String>,
+    },
+    /// A worker, as the house keeper knows it.
+    Worker {
+        name: String,
+        component: &'static str,
+        host: String,
+        zone: Option<String>,
+        connected: bool,
+        draining: bool,
+        leases: Vec<String>,
+        status: String,
+    },
     /// The end of a command that made something.
     Summary(Box<crate::commands::Summary>),
     /// What `verify` found.
@@ -229,6 +251,19 @@ fn text(event: &Event) -> Option<String> {
                 human_bytes(*setup_ram_bytes),
                 human_bytes(*proving_ram_bytes)
             )
+        }
+        Event::Batch { batch, version, state, jobs, done, active, quarantined, stuck_on } => {
+            let stuck = stuck_on.as_ref().map(|why| format!("; stuck on {why}")).unwrap_or_default();
+            format!("batch {batch} (version {version}): {state}, {done} of {jobs} jobs done, {active} active, {quarantined} given up{stuck}")
+        }
+        Event::Worker { name, component, host, zone, connected, draining, leases, status } => {
+            let zone = zone.as_ref().map(|zone| format!(", zone {zone}")).unwrap_or_default();
+            let state = match (connected, draining) {
+                (false, _) => "gone",
+                (true, true) => "draining",
+                (true, false) => "there",
+            };
+            format!("{component} {name} on {host}{zone}: {state}, {} jobs; {status}", leases.len())
         }
         Event::Summary(summary) => summary.to_string(),
         Event::Verdict { verdict, reason, .. } => format!("{verdict}: {reason}"),

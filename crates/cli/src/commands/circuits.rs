@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 
+use ingot_circuit_set::CircuitSet;
+use ingot_types::{AggregationRound, JobKey, JobKind};
+
 use super::ledger::circuit_set;
 use crate::{
     exit::Outcome,
@@ -37,4 +40,16 @@ pub(crate) fn circuits(ui: &Arc<Ui>, parameters: &str) -> anyhow::Result<Outcome
     }
     super::keys::warn_if_insecure(ui, &*set);
     Ok(Outcome::Done)
+}
+
+/// What a job is called in messages.
+pub(crate) fn job_name(set: &dyn CircuitSet, key: JobKey) -> String {
+    let circuit = set.circuit_of(key.round, key.circuit_id);
+    let name =
+        set.circuits().iter().find(|info| info.key == circuit).map_or("unknown circuit", |info| info.name);
+    match (key.kind, key.round) {
+        (JobKind::Witness, AggregationRound::Basic) => "witness generation".into(),
+        (JobKind::Witness, _) => format!("{name} (circuit input)"),
+        _ => name.to_owned(),
+    }
 }

@@ -10,10 +10,12 @@ mod sample_batch;
 mod summary;
 mod verify;
 
-pub(crate) use circuits::circuits;
+pub(crate) use circuits::{circuits, job_name};
 pub(crate) use demo::demo;
 pub(crate) use keygen::keygen;
+pub(crate) use keys::{ready, trusted_vks, warn_if_insecure, Resources};
+pub(crate) use ledger::{circuit_set, LoadedBatch};
 pub(crate) use prove::prove;
 pub(crate) use sample_batch::sample_batch;
 pub use summary::Summary;
-pub(crate) use verify::verify;
+pub(crate) use verify::{verify, verify_files};

@@ -63,7 +63,7 @@ pub(crate) fn verify_files(
         verdict: match finding.outcome {
             Outcome::Done => "valid",
             Outcome::Refused => "INVALID",
-            Outcome::Unknown => "can't tell",
+            Outcome::Unknown | Outcome::Exit(_) => "can't tell",
         },
         reason: finding.reason,
         parameter_set: set.parameter_set().to_owned(),

@@ -35,7 +35,8 @@ use crate::{
     ui::{Event, Ui},
 };
 use budget::Budget;
-use files::{now_ms, put, JobFailure};
+pub(crate) use files::now_ms;
+use files::{put, JobFailure};
 use graph::{role, Graph};
 use queue::Queue;
 use stages::Stages;

@@ -14,9 +14,9 @@ pub struct RoundStats {
     pub made_now: u64,
     /// Seconds spent on circuit inputs, by this process.
     pub witness_seconds: f64,
-    /// Seconds spent on synthesis, by this process.
+    /// Seconds spent on synthesis; in the appliance, waiting for a prover included.
     pub synthesis_seconds: f64,
-    /// Seconds spent proving and verifying, by this process.
+    /// Seconds spent proving and verifying; in the appliance, waiting for the proof before included.
     pub proving_seconds: f64,
 }
 

@@ -1,0 +1,14 @@
+//! The appliance: components as processes of their own, and those who talk to them.
+
+mod bench;
+mod components;
+mod follow;
+mod local;
+mod operator;
+mod work;
+
+pub(crate) use bench::bench;
+pub(crate) use components::{component, config, up};
+pub(crate) use follow::Follower;
+pub(crate) use local::{LocalAppliance, LocalOptions};
+pub(crate) use operator::{status, submit, Operator};

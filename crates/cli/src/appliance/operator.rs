@@ -1,0 +1,183 @@
+//! What a person asks of the house keeper: `submit`, `status`.
+
+use std::{path::Path, process, sync::Arc, time::Duration};
+
+use anyhow::{bail, Context as _};
+use ingot_artifacts::{write_atomically, ArtifactRef, Artifacts as _};
+use ingot_house_keeper::{
+    client::{Address, Client, ClientOptions, Link, RemoteArtifacts, Stop},
+    protocol::{
+        Answer, BatchState, BatchSummary, Component, Registration, Request, Submission, SubmitOutcome,
+    },
+};
+use ingot_job_store::ArtifactName;
+use ingot_services::{config::Config, work::role};
+use ingot_types::{BatchId, JobKey, ProtocolVersion};
+
+use super::{components::load, Follower};
+use crate::{
+    args::{StatusArgs, SubmitArgs},
+    commands::{circuit_set, job_name, verify_files, LoadedBatch},
+    exit::Outcome,
+    home::keys_folder,
+    ui::{Event, Ui},
+};
+
+/// How long the house keeper may take to answer a person.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Attempts that each job of a batch may fail, unless told otherwise.
+const MAX_ATTEMPTS: u32 = 10;
+
+/// A connection for a person's requests.
+#[derive(Debug)]
+pub(crate) struct Operator {
+    pub client: Client,
+    artifacts: RemoteArtifacts,
+}
+
+impl Operator {
+    /// Connects to the house keeper of a configuration, waiting for it up to `patience`.
+    pub fn connect(config: &Config, patience: Duration) -> anyhow::Result<Self> {
+        let address: Address = config.host.house_keeper.parse()?;
+        let token = config.host.token_file.as_deref().map(ingot_wire::Token::load).transpose()?;
+        let registration = Registration {
+            component: Component::Operator,
+            name: format!("operator-{}", process::id()),
+            instance: [0; 16],
+            host: "-".into(),
+            pid: process::id(),
+            zone: None,
+            group: None,
+            serves: None,
+            stream: None,
+        };
+        let client = Client::start(ClientOptions::new(address.clone(), token.clone(), registration))?;
+        match client.wait_connected(patience, &Stop::new()) {
+            Link::Connected => {}
+            Link::Connecting { why } => bail!("no house keeper at {address}: {why}; `ingot up` starts one"),
+            Link::Refused { why } => bail!("the house keeper at {address} refuses: {why}"),
+        }
+        let artifacts = RemoteArtifacts::new(address, token, "operator", PATIENCE);
+        Ok(Self { client, artifacts })
+    }
+
+    /// Submits a batch; `false` if it was there already.
+    pub fn submit(
+        &self,
+        batch: BatchId,
+        protocol_version: ProtocolVersion,
+        witness_inputs: &[u8],
+        priority: i32,
+    ) -> anyhow::Result<bool> {
+        let artifact = self.artifacts.put(witness_inputs)?;
+        let witness_inputs = ArtifactName {
+            role: role::WITNESS_INPUTS.into(),
+            hash: artifact.hash.to_string(),
+            size_bytes: artifact.size_bytes,
+        };
+        let submission = Submission {
+            batch,
+            protocol_version,
+            witness_inputs,
+            priority,
+            sealed_at_ms: crate::driver::now_ms(),
+            max_attempts: MAX_ATTEMPTS,
+        };
+        match self.client.call_within(Request::Submit(submission), PATIENCE)? {
+            Answer::Submitted(outcome) => Ok(outcome == SubmitOutcome::Accepted),
+            other => bail!("the house keeper answered {other:?}"),
+        }
+    }
+
+    /// The final proof's file of a proved batch.
+    pub fn proof(&self, summary: &BatchSummary) -> anyhow::Result<Vec<u8>> {
+        let file = summary
+            .outputs
+            .iter()
+            .find(|file| file.role == role::PROOF)
+            .context("the batch is proved, and no proof is named")?;
+        let hash = file.hash.parse()?;
+        Ok(self.artifacts.get(&ArtifactRef { hash, size_bytes: file.size_bytes })?)
+    }
+}
+
+/// `ingot submit`.
+pub(crate) fn submit(ui: &Arc<Ui>, parameters: &str, args: &SubmitArgs) -> anyhow::Result<Outcome> {
+    let config = load(&args.service)?;
+    let set = circuit_set(parameters)?;
+    let batch = LoadedBatch::read(&args.batch)?;
+    let operator = Operator::connect(&config, PATIENCE)?;
+    let name = format!("{}/{}", batch.id.chain.0, batch.id.batch.0);
+    let new = operator.submit(batch.id, set.protocol_version(), &batch.witness_inputs, args.priority)?;
+    ui.note(match new {
+        true => format!("batch {name} was accepted: {} operations", batch.operations),
+        false => format!("batch {name} is there already"),
+    });
+    let outcome = match (&args.out, args.wait) {
+        (None, false) => Outcome::Done,
+        (out, _) => {
+            let named = |key: JobKey| job_name(&*set, key);
+            let follower = Follower::new(&operator.client, ui, batch.id, &named);
+            let (summary, _) = follower.until_proved(|| Ok(()))?;
+            match out {
+                None => Outcome::Done,
+                Some(out) => {
+                    write_atomically(out, &operator.proof(&summary)?)?;
+                    ui.note(format!("proof: {}", out.display()));
+                    let keys = keys_folder(&config.host.state_dir, &*set);
+                    verify_files(ui, &set, out, Some(Path::new(&args.batch)), &keys, true)?
+                }
+            }
+        }
+    };
+    operator.client.close(PATIENCE);
+    Ok(outcome)
+}
+
+/// `ingot status`.
+pub(crate) fn status(ui: &Arc<Ui>, args: &StatusArgs) -> anyhow::Result<Outcome> {
+    let config = load(&args.service)?;
+    let operator = Operator::connect(&config, PATIENCE)?;
+    let Answer::Batches(batches) =
+        operator.client.call_within(Request::Batches { archived: args.archived }, PATIENCE)?
+    else {
+        bail!("the house keeper answers something else")
+    };
+    let Answer::Workers(workers) = operator.client.call_within(Request::Workers, PATIENCE)? else {
+        bail!("the house keeper answers something else")
+    };
+    if batches.is_empty() {
+        ui.note("no batches");
+    }
+    for batch in batches {
+        ui.tell(&Event::Batch {
+            batch: format!("{}/{}", batch.batch.chain.0, batch.batch.batch.0),
+            version: batch.protocol_version.to_string(),
+            state: match batch.state {
+                BatchState::Proving => "proving",
+                BatchState::Stuck => "stuck",
+                BatchState::Proved => "proved",
+                BatchState::Archived => "archived",
+            },
+            jobs: batch.progress.jobs,
+            done: batch.progress.done,
+            active: batch.progress.active,
+            quarantined: batch.progress.quarantined,
+            stuck_on: batch.stuck_on.map(|(job, reason)| format!("{job}: {reason}")),
+        });
+    }
+    for worker in workers.into_iter().filter(|w| w.registration.component != Component::Operator) {
+        ui.tell(&Event::Worker {
+            name: worker.registration.name,
+            component: worker.registration.component.name(),
+            host: worker.registration.host,
+            zone: worker.registration.zone,
+            connected: worker.connected,
+            draining: worker.draining,
+            leases: worker.leases.iter().map(ToString::to_string).collect(),
+            status: worker.status,
+        });
+    }
+    operator.client.close(PATIENCE);
+    Ok(Outcome::Done)
+}
