@@ -1,4 +1,4 @@
-//! What the `ingot` executable is made of: its commands, and the one-shot driver that proves a batch in one process.
+//! What the `ingot` executable is made of: its commands, and the appliance that they start or talk to.
 //!
 //! **Invariant:** only this crate prints, and only it turns errors into text and exit codes.
 
@@ -6,7 +6,6 @@ mod appliance;
 mod args;
 mod commands;
 mod cpu;
-pub mod driver;
 mod exit;
 mod home;
 mod interrupt;

@@ -13,8 +13,8 @@ use ingot_house_keeper::{
 use ingot_job_store::{Job, JobState, StateName};
 use ingot_types::{BatchId, JobKey, JobKind};
 
+use super::Stats;
 use crate::{
-    driver::Stats,
     interrupt::{self, Interrupted},
     ui::{Event, Ui},
 };

@@ -5,6 +5,7 @@ mod components;
 mod follow;
 mod local;
 mod operator;
+mod stats;
 mod work;
 
 pub(crate) use bench::bench;
@@ -12,3 +13,4 @@ pub(crate) use components::{component, config, up};
 pub(crate) use follow::Follower;
 pub(crate) use local::{LocalAppliance, LocalOptions};
 pub(crate) use operator::{status, submit, Operator};
+pub use stats::Stats;

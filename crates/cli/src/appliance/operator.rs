@@ -1,16 +1,21 @@
 //! What a person asks of the house keeper: `submit`, `status`.
 
-use std::{path::Path, process, sync::Arc, time::Duration};
+use std::{
+    path::Path,
+    process,
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use anyhow::{bail, Context as _};
 use ingot_artifacts::{write_atomically, ArtifactRef, Artifacts as _};
 use ingot_house_keeper::{
-    client::{Address, Client, ClientOptions, Link, RemoteArtifacts, Stop},
+    client::{Address, Client, ClientError, ClientOptions, Link, RemoteArtifacts, Stop},
     protocol::{
         Answer, BatchState, BatchSummary, Component, Registration, Request, Submission, SubmitOutcome,
     },
 };
-use ingot_job_store::ArtifactName;
+use ingot_job_store::{ArtifactName, StateName};
 use ingot_services::{config::Config, work::role};
 use ingot_types::{BatchId, JobKey, ProtocolVersion};
 
@@ -80,13 +85,30 @@ impl Operator {
             protocol_version,
             witness_inputs,
             priority,
-            sealed_at_ms: crate::driver::now_ms(),
+            sealed_at_ms: now_ms(),
             max_attempts: MAX_ATTEMPTS,
         };
         match self.client.call_within(Request::Submit(submission), PATIENCE)? {
             Answer::Submitted(outcome) => Ok(outcome == SubmitOutcome::Accepted),
             other => bail!("the house keeper answered {other:?}"),
         }
+    }
+
+    /// Gives the jobs of a batch that failed or were given up all their attempts again.
+    pub fn try_again(&self, batch: BatchId) -> anyhow::Result<()> {
+        let Answer::Jobs(jobs) = self.client.call_within(Request::Jobs { batch }, PATIENCE)? else {
+            bail!("the house keeper answers something else")
+        };
+        for job in jobs {
+            if matches!(job.status.state.name(), StateName::Failed | StateName::Quarantined) {
+                match self.client.call_within(Request::Requeue { key: job.key() }, PATIENCE) {
+                    // Its time came by itself meanwhile.
+                    Ok(_) | Err(ClientError::Refused(_)) => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
+        }
+        Ok(())
     }
 
     /// The final proof's file of a proved batch.
@@ -180,4 +202,10 @@ pub(crate) fn status(ui: &Arc<Ui>, args: &StatusArgs) -> anyhow::Result<Outcome>
     }
     operator.client.close(PATIENCE);
     Ok(Outcome::Done)
+}
+
+/// The present, in milliseconds since the Unix epoch.
+fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

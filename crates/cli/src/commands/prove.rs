@@ -1,23 +1,29 @@
 //! `ingot prove`, and the proving that `demo` shares.
 
-use std::{path::Path, sync::Arc, time::Instant};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Instant,
+};
 
 use anyhow::{bail, Context as _};
 use ingot_artifacts::{write_atomically, Blake3};
 use ingot_circuit_set::{field::F, CircuitSet};
 use ingot_keystore::KeyManifest;
+use ingot_prover::StoredProof;
+use ingot_types::JobKey;
 
 use super::{
+    circuits::job_name,
     keys::{ready, warn_if_insecure, Resources},
     ledger::{circuit_set, LoadedBatch},
     Summary,
 };
 use crate::{
+    appliance::{Follower, LocalAppliance, LocalOptions},
     args::ProveArgs,
-    driver::{prove_batch, BatchRun},
     exit::Outcome,
     home::Home,
-    interrupt,
     memory::peak_rss_bytes,
     ui::{Event, Ui},
 };
@@ -34,39 +40,50 @@ pub(crate) fn prove(ui: &Arc<Ui>, parameters: &str, args: &ProveArgs) -> anyhow:
     if !args.no_snark {
         ui.note("the proof will be the scheduler's: compression into a SNARK does not exist yet");
     }
-    let summary = prove_to(ui, &set, &home, &batch, &out, Resources::new(&args.resources))?;
+    let resources = Resources::new(&args.resources);
+    let task = Task { set: &set, home: &home, dir: &args.dir.dir, batch: &batch, out: &out, resources };
+    let (summary, _) = prove_to(ui, &task)?;
     ui.tell(&Event::Summary(Box::new(summary)));
     Ok(Outcome::Done)
 }
 
-/// Keys, proofs, proof file.
-pub(crate) fn prove_to(
-    ui: &Arc<Ui>,
-    set: &Arc<dyn CircuitSet>,
-    home: &Home,
-    batch: &LoadedBatch,
-    out: &Path,
-    resources: Resources,
-) -> anyhow::Result<Summary> {
+/// A batch that is to be proved by an appliance of its own.
+pub(crate) struct Task<'a> {
+    pub set: &'a Arc<dyn CircuitSet>,
+    pub home: &'a Home,
+    /// The data folder that `home` is.
+    pub dir: &'a Path,
+    pub batch: &'a LoadedBatch,
+    /// The proof file to write.
+    pub out: &'a Path,
+    pub resources: Resources,
+}
+
+/// Keys, the components as processes of their own, proofs, proof file. Returns the folder of the work as well.
+pub(crate) fn prove_to(ui: &Arc<Ui>, task: &Task<'_>) -> anyhow::Result<(Summary, PathBuf)> {
     let start = Instant::now();
+    let Task { set, home, dir, batch, out, resources } = *task;
     warn_if_insecure(ui, &**set);
     let keys = ready(ui, home, set, resources)?;
     let expected =
         set.batch_public_input(&batch.witness_inputs, &*keys.store).context("the batch cannot be proved")?;
-    let fingerprint = fingerprint(keys.store.manifest(), &batch.witness_inputs);
-    let run = BatchRun {
-        set: set.clone(),
-        keys: keys.store.clone(),
-        batch: batch.id,
-        witness_inputs: batch.witness_inputs.clone(),
-        folder: home.batch(batch.id, &fingerprint),
-        threads: resources.threads,
-        max_ram_bytes: resources.ram_bytes / 3 * 2,
-        stop: Arc::new(interrupt::requested),
-        ui: ui.clone(),
-    };
-    let proved = prove_batch(&run)?;
-    let found = &proved.proof.proof.public_inputs;
+    // Another folder for other inputs or keys: an interrupted run goes on, and never with old work.
+    let folder = home.batch(batch.id, &fingerprint(keys.store.manifest(), &batch.witness_inputs));
+    let options = LocalOptions { folder: &folder, home: dir, parameters: set.parameter_set(), resources };
+    let appliance = LocalAppliance::start(ui, &options)?;
+    if !appliance.operator.submit(batch.id, set.protocol_version(), &batch.witness_inputs, 0)? {
+        ui.note("going on with earlier work on this batch");
+        // Whoever runs the command again wants another try.
+        appliance.operator.try_again(batch.id)?;
+    }
+    let name = |key: JobKey| job_name(&**set, key);
+    let follower = Follower::new(&appliance.operator.client, ui, batch.id, &name);
+    let (summary, stats) = follower.until_proved(|| appliance.check(ui))?;
+    let bytes = appliance.operator.proof(&summary)?;
+    let peak_rss_bytes = peak_rss_bytes() + appliance.peak_rss_bytes();
+    appliance.stop();
+    let proof = StoredProof::from_bytes(out, &bytes)?;
+    let found = &proof.proof.public_inputs;
     if *found != expected {
         bail!(
             "the scheduler proof is about another batch: expected the public input {}, found {}",
@@ -74,22 +91,23 @@ pub(crate) fn prove_to(
             limbs(found).join(" ")
         );
     }
-    write_atomically(out, &proved.bytes)?;
-    Ok(Summary {
+    write_atomically(out, &bytes)?;
+    let summary = Summary {
         batch: format!("{}/{}", batch.id.chain.0, batch.id.batch.0),
         operations: batch.operations,
         parameter_set: set.parameter_set().to_owned(),
         insecure: set.insecure_because().map(str::to_owned),
         keys_made: keys.made,
         keys_seconds: keys.seconds,
-        stats: proved.stats,
+        stats,
         total_seconds: start.elapsed().as_secs_f64(),
         proof_file: out.display().to_string(),
-        proof_bytes: proved.bytes.len(),
+        proof_bytes: bytes.len(),
         public_input: limbs(found),
-        peak_rss_bytes: peak_rss_bytes(),
+        peak_rss_bytes,
         threads: resources.threads,
-    })
+    };
+    Ok((summary, folder))
 }
 
 /// Names everything that work on a batch depends on: its inputs, and through the manifest the set, its parameters and keys.

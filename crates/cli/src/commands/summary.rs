@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::{driver::Stats, memory::human_bytes};
+use crate::{appliance::Stats, memory::human_bytes};
 
 /// The figures of a run. Sizes in bytes, times in seconds.
 #[derive(Clone, Debug, Serialize)]

@@ -1,6 +1,6 @@
 //! What proving a batch took.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 use ingot_types::AggregationRound;
 use serde::{Serialize, Serializer};
@@ -10,9 +10,9 @@ use serde::{Serialize, Serializer};
 pub struct RoundStats {
     /// Proofs of the round.
     pub proofs: u64,
-    /// Of them, made by this process: the others were there.
+    /// Of them, made while it was followed: the others were there.
     pub made_now: u64,
-    /// Seconds spent on circuit inputs, by this process.
+    /// Seconds spent on circuit inputs.
     pub witness_seconds: f64,
     /// Seconds spent on synthesis; in the appliance, waiting for a prover included.
     pub synthesis_seconds: f64,
@@ -31,27 +31,12 @@ pub struct Stats {
 }
 
 impl Stats {
-    pub(crate) fn round(&mut self, round: AggregationRound) -> &mut RoundStats {
-        self.rounds.entry(round).or_default()
-    }
-
-    pub(crate) fn witness(&mut self, round: AggregationRound, took: Duration) {
-        self.round(round).witness_seconds += took.as_secs_f64();
-    }
-
-    pub(crate) fn proof(&mut self, round: AggregationRound, synthesis: Duration, proving: Duration) {
-        let stats = self.round(round);
-        stats.made_now += 1;
-        stats.synthesis_seconds += synthesis.as_secs_f64();
-        stats.proving_seconds += proving.as_secs_f64();
-    }
-
     /// All proofs.
     pub fn proofs(&self) -> u64 {
         self.rounds.values().map(|r| r.proofs).sum()
     }
 
-    /// Proofs made by this process.
+    /// Proofs made while it was followed.
     pub fn made_now(&self) -> u64 {
         self.rounds.values().map(|r| r.made_now).sum()
     }
