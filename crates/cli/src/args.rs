@@ -53,6 +53,8 @@ enum Command {
     Submit(SubmitArgs),
     /// Shows batches and workers.
     Status(StatusArgs),
+    /// Writes the files of a batch under readable names.
+    Export(ExportArgs),
     /// The component that owns the job store and serves the others.
     HouseKeeper(ServiceArgs),
     /// The component that makes circuit inputs.
@@ -117,6 +119,17 @@ pub(crate) struct StatusArgs {
     /// Also batches whose jobs are forgotten.
     #[arg(long)]
     pub archived: bool,
+    #[command(flatten)]
+    pub service: ServiceArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExportArgs {
+    /// The batch: chain/number.
+    pub batch: String,
+    /// The folder to write to.
+    #[arg(long)]
+    pub out: PathBuf,
     #[command(flatten)]
     pub service: ServiceArgs,
 }
@@ -268,6 +281,7 @@ fn execute(ui: &Arc<Ui>, cli: &Cli) -> anyhow::Result<Outcome> {
         Command::Up(args) => appliance::up(ui, &cli.parameters, args),
         Command::Submit(args) => appliance::submit(ui, &cli.parameters, args),
         Command::Status(args) => appliance::status(ui, args),
+        Command::Export(args) => appliance::export(ui, args),
         Command::HouseKeeper(args) => component(ui, cli, ComponentName::HouseKeeper, args),
         Command::WitnessGenerator(args) => component(ui, cli, ComponentName::WitnessGenerator, args),
         Command::WitnessVectorGenerator(args) => {

@@ -129,6 +129,8 @@ fn killed_at_random_moments_keys_and_proofs_complete() {
 
     every_proof_passes_the_librarys_own_verifier(&dir.join("ingot-data"), 11);
 
+    components_die_while_a_batch_is_proved(dir);
+
     // A damaged key file is named and made again, the same as before.
     let keys = fs::read_dir(dir.join("ingot-data/keys")).unwrap().next().unwrap().unwrap().path();
     let key = fs::read_dir(&keys).unwrap().map(|e| e.unwrap().path());
@@ -169,6 +171,49 @@ fn killed_at_random_moments_keys_and_proofs_complete() {
             text(&output)
         );
     }
+}
+
+/// The components of one host, of which one after the other is killed while it works: they come back, and the batch is proved.
+fn components_die_while_a_batch_is_proved(dir: &Path) {
+    let mut up = ingot(dir, &["up"]).stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    let submit = ingot(dir, &["submit", "other.batch", "--out", "other.proof"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    // The house keeper may still be coming up: whoever submits waits for it.
+    let mut submit = submit.unwrap();
+    let mut random = std::process::id();
+    for kill in 0..6 {
+        thread::sleep(Duration::from_millis(2_500));
+        if submit.try_wait().unwrap().is_some() {
+            assert!(kill > 2, "it ended before anything was killed");
+            break;
+        }
+        random = random.wrapping_mul(1664525).wrapping_add(1013904223);
+        let children = children_of(up.id());
+        if let Some(child) = children.get((random >> 16) as usize % children.len().max(1)) {
+            Command::new("kill").args(["-KILL", &child.to_string()]).status().unwrap();
+        }
+    }
+    let output = submit.wait_with_output().unwrap();
+    assert!(output.status.success() && text(&output).contains("valid"), "{}", text(&output));
+    expect(dir, &["status"], 0, &["proved", "circuit-prover"]);
+    Command::new("kill").args(["-TERM", &up.id().to_string()]).status().unwrap();
+    let asked = Instant::now();
+    assert!(up.wait().unwrap().success());
+    assert!(asked.elapsed() < Duration::from_secs(10), "SIGTERM took {:?}", asked.elapsed());
+}
+
+/// The processes that `parent` has started.
+fn children_of(parent: u32) -> Vec<u32> {
+    let processes =
+        fs::read_dir("/proc").unwrap().filter_map(|e| e.unwrap().file_name().to_str()?.parse().ok());
+    let is_child = |pid: &u32| {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let after_name = stat.rsplit_once(')').map(|(_, rest)| rest.to_owned()).unwrap_or_default();
+        after_name.split_whitespace().nth(1) == Some(&parent.to_string())
+    };
+    processes.filter(is_child).collect()
 }
 
 /// Takes every proof file and every verification key that the executable left in `data`, and gives them to the proof

@@ -381,11 +381,11 @@ fn slabs_are_granted_by_provers_and_nothing_is_synthesized_without_them() {
             };
             prover.call(Request::SlabReserved { ticket: reservation.ticket, accepted: true }).unwrap();
             prover.call(Request::Load(ProverLoad { free_slabs: 0, ..ProverLoad::default() })).unwrap();
-            reservation
+            (reservation, notices)
         })
     };
     let grant = wvg.slab(key, token, 900, LONG, &stop).unwrap().unwrap();
-    let reservation = prover_side.join().unwrap();
+    let (reservation, notices_back) = prover_side.join().unwrap();
     assert_eq!((grant.ticket, grant.key, grant.prover.as_str()), (reservation.ticket, reservation.key, "p"));
     // The vector has come: the lease is the prover's now.
     let proving = prover.hand_over(reservation.job, reservation.token).unwrap();
@@ -396,7 +396,31 @@ fn slabs_are_granted_by_provers_and_nothing_is_synthesized_without_them() {
     // No slab is free: the request waits, until the prover has one.
     let held = wvg.lease_within(kinds(JobKind::Prove), LONG, &stop).unwrap().unwrap();
     assert_eq!(wvg.slab(held.key(), held.token(), 900, Duration::from_millis(200), &stop).unwrap(), None);
+
+    // A house keeper that was started again learns what the prover had told the one before.
+    let notices =
+        prover_side_notices(&prover, ProverLoad { free_slabs: 1, ..ProverLoad::default() }, notices_back);
     house_keeper.stop();
+    let house_keeper = HouseKeeper::start(&config(folder.path())).unwrap();
+    assert!(wvg.slab(held.key(), held.token(), 900, LONG, &stop).unwrap().is_some());
+    notices.join().unwrap();
+    house_keeper.stop();
+}
+
+/// A prover that says how busy it is once, and then accepts one reservation.
+fn prover_side_notices(
+    prover: &Client,
+    load: ProverLoad,
+    notices: std::sync::mpsc::Receiver<ingot_house_keeper::protocol::Notice>,
+) -> thread::JoinHandle<()> {
+    prover.call(Request::Load(load)).unwrap();
+    let prover = prover.clone();
+    thread::spawn(move || loop {
+        if let ingot_house_keeper::protocol::Notice::Reserve(reservation) = notices.recv().unwrap() {
+            prover.call(Request::SlabReserved { ticket: reservation.ticket, accepted: true }).unwrap();
+            return;
+        }
+    })
 }
 
 #[test]

@@ -17,6 +17,7 @@ pub mod desk;
 mod error;
 pub mod governor;
 pub mod host;
+pub mod names;
 pub mod observability;
 pub mod queue;
 pub mod remote;

@@ -2,6 +2,7 @@
 
 mod bench;
 mod components;
+mod export;
 mod follow;
 mod local;
 mod operator;
@@ -10,6 +11,7 @@ mod work;
 
 pub(crate) use bench::bench;
 pub(crate) use components::{component, config, up};
+pub(crate) use export::export;
 pub(crate) use follow::Follower;
 pub(crate) use local::{LocalAppliance, LocalOptions};
 pub(crate) use operator::{status, submit, Operator};

@@ -29,7 +29,7 @@ use crate::{
 };
 
 /// How long the house keeper may take to answer a person.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 /// Attempts that each job of a batch may fail, unless told otherwise.
 const MAX_ATTEMPTS: u32 = 10;
 
@@ -118,6 +118,11 @@ impl Operator {
             .iter()
             .find(|file| file.role == role::PROOF)
             .context("the batch is proved, and no proof is named")?;
+        self.file(file)
+    }
+
+    /// A file, by what a job calls it.
+    pub fn file(&self, file: &ArtifactName) -> anyhow::Result<Vec<u8>> {
         let hash = file.hash.parse()?;
         Ok(self.artifacts.get(&ArtifactRef { hash, size_bytes: file.size_bytes })?)
     }

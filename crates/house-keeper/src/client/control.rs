@@ -18,7 +18,9 @@ use ingot_types::JobKey;
 use ingot_wire::{client_handshake, FrameDecoder, FrameEncoder, Hello, CAP_AFTER_HANDSHAKE_BYTES};
 
 use super::{address::Socket, ClientError, ClientOptions};
-use crate::protocol::{Answer, Channel, Denial, FromHouseKeeper, Notice, Request, ToHouseKeeper, VERSION};
+use crate::protocol::{
+    Answer, Channel, Denial, FromHouseKeeper, Notice, ProverLoad, Request, ToHouseKeeper, VERSION,
+};
 
 /// How long connecting, the handshake and each write may take.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -26,6 +28,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const SILENCE: Duration = Duration::from_secs(10);
 /// Waits between attempts to connect.
 const RETRY: std::ops::Range<Duration> = Duration::from_millis(50)..Duration::from_secs(2);
+/// The wait between attempts of a process that is about to end: what it holds is to be handed back before.
+const RETRY_LEAVING: Duration = Duration::from_millis(100);
 /// The wait after the house keeper has said that it does not want this peer.
 const AFTER_REFUSAL: Duration = Duration::from_secs(2);
 
@@ -66,6 +70,10 @@ pub(super) struct State {
     pub held: BTreeMap<(JobKey, Token), Arc<AtomicBool>>,
     /// The connection of this number is broken.
     broken: Option<u64>,
+    /// This peer has said that it takes no new work: its process is about to end.
+    leaving: bool,
+    /// What holds until it is said otherwise: a house keeper that was started again has to be told anew.
+    standing: Option<ProverLoad>,
     pub closing: bool,
     pub ended: bool,
 }
@@ -89,6 +97,8 @@ impl Shared {
             cancelled: Vec::new(),
             held: BTreeMap::new(),
             broken: None,
+            leaving: false,
+            standing: None,
             closing: false,
             ended: false,
         };
@@ -201,8 +211,24 @@ impl State {
     fn push(&mut self, request: Request, answer: Option<mpsc::Sender<Result<Answer, ClientError>>>) -> u64 {
         let id = self.next_id;
         self.next_id += 1;
+        self.leaving |= matches!(request, Request::Draining);
+        if let Request::Load(load) = &request {
+            self.standing = Some(*load);
+        }
         self.pending.insert(id, Pending { request, answer, sent: false, due: None });
         id
+    }
+
+    /// Says again what the house keeper knows only from this connection's predecessor.
+    fn repeat_standing(&mut self) {
+        let unsaid = |pending: &Pending| matches!(pending.request, Request::Load(_));
+        if let Some(load) = self.standing.filter(|_| !self.pending.values().any(unsaid)) {
+            self.push(Request::Load(load), None);
+        }
+        let unsaid = |pending: &Pending| matches!(pending.request, Request::Draining);
+        if self.leaving && !self.pending.values().any(unsaid) {
+            self.push(Request::Draining, None);
+        }
     }
 
     /// When the first answer is overdue.
@@ -210,8 +236,24 @@ impl State {
         self.pending.values().filter(|pending| pending.sent).filter_map(|pending| pending.due).min()
     }
 
+    /// Whether something should still be said. While there is no connection, only what ends or moves a lease is worth
+    /// waiting for one.
     pub fn has_pending(&self) -> bool {
-        !self.pending.is_empty()
+        let ends_a_lease = |pending: &Pending| {
+            matches!(
+                pending.request,
+                Request::Complete { .. }
+                    | Request::Fail { .. }
+                    | Request::Release { .. }
+                    | Request::HandOver { .. }
+                    | Request::BadFile { .. }
+            )
+        };
+        match self.link {
+            Link::Connected => !self.pending.is_empty(),
+            Link::Connecting { .. } => self.pending.values().any(ends_a_lease),
+            Link::Refused { .. } => false,
+        }
     }
 
     /// What is to be sent now.
@@ -247,6 +289,7 @@ pub(super) fn run(shared: &Arc<Shared>) {
             Ok((socket, encoder, decoder)) => {
                 wait = RETRY.start;
                 shared.set_link(Link::Connected);
+                shared.lock().repeat_standing();
                 let why = serve(shared, connection, socket, encoder, decoder);
                 let mut state = shared.lock();
                 state.pending.values_mut().for_each(|pending| (pending.sent, pending.due) = (false, None));
@@ -267,8 +310,7 @@ pub(super) fn run(shared: &Arc<Shared>) {
                 wait
             }
         };
-        let state = shared.lock();
-        drop(shared.changed.wait_timeout_while(state, rest, |state| !state.closing));
+        rest_for(shared, rest);
     }
     let mut state = shared.lock();
     state.ended = true;
@@ -279,6 +321,19 @@ pub(super) fn run(shared: &Arc<Shared>) {
     }
     drop(state);
     shared.changed.notify_all();
+}
+
+/// Waits between two attempts to connect; a process that is about to end waits less.
+fn rest_for(shared: &Shared, rest: Duration) {
+    let (start, mut state) = (Instant::now(), shared.lock());
+    while !state.closing {
+        let rest = if state.leaving { rest.min(RETRY_LEAVING) } else { rest };
+        let left = rest.saturating_sub(start.elapsed());
+        if left.is_zero() {
+            return;
+        }
+        state = shared.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+    }
 }
 
 enum Failure {

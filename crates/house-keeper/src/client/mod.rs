@@ -205,11 +205,12 @@ impl Client {
         self.notices.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// Ends the connection after what was said has been sent and answered, or after `limit`.
+    /// Ends the connection after what was said has been sent and answered, or after `limit`. While the house keeper is away,
+    /// it is waited for only if a lease is to be ended.
     pub fn close(&self, limit: Duration) {
         let start = Instant::now();
         let mut state = self.shared.lock();
-        while state.has_pending() && state.link == Link::Connected && start.elapsed() < limit {
+        while state.has_pending() && start.elapsed() < limit {
             let wait = LOOK.min(limit.saturating_sub(start.elapsed()));
             state = self.shared.changed.wait_timeout(state, wait).unwrap_or_else(PoisonError::into_inner).0;
         }

@@ -63,7 +63,7 @@ pub(super) async fn unix(mut stream: UnixStream, door: Arc<Door>, peer: String, 
                 let other = stream.try_clone();
                 blocking(ready, stream, session, &door, move || {
                     // It may be closed already.
-                    let _ = other.map(|stream| stream.shutdown(std::net::Shutdown::Both));
+                    let _ = other.as_ref().map(|stream| stream.shutdown(std::net::Shutdown::Both));
                 })
                 .await
             }
@@ -91,7 +91,7 @@ pub(super) async fn tcp(mut stream: TcpStream, door: Arc<Door>, peer: String, pl
                     .and_then(|()| stream.set_write_timeout(limit));
                 let other = stream.try_clone();
                 blocking(ready, stream, session, &door, move || {
-                    let _ = other.map(|stream| stream.shutdown(std::net::Shutdown::Both));
+                    let _ = other.as_ref().map(|stream| stream.shutdown(std::net::Shutdown::Both));
                 })
                 .await
             }
@@ -263,17 +263,28 @@ async fn write<W: AsyncWrite + Unpin>(
     Ok(())
 }
 
+/// Ends a connection when it goes away.
+struct AtEnd<F: FnMut()>(F);
+
+impl<F: FnMut()> Drop for AtEnd<F> {
+    fn drop(&mut self) {
+        (self.0)();
+    }
+}
+
 /// Runs the artifact channel on a thread of its own, until it ends or the door closes.
 async fn blocking<S: io::Read + io::Write + Send + 'static>(
     ready: io::Result<()>,
     stream: S,
     session: Session,
     door: &Arc<Door>,
-    shutdown: impl FnOnce(),
+    shutdown: impl FnMut(),
 ) -> Result<(), End> {
     ready?;
     let (store, largest) = (door.artifacts.clone(), door.limits.largest_artifact_bytes);
     let mut closing = door.closing.clone();
+    // A runtime that is shut down drops this future wherever it is, and would then wait for a thread that waits for its peer.
+    let end = AtEnd(shutdown);
     let mut serving = tokio::task::spawn_blocking(move || {
         artifacts::serve(&mut ArtifactSession::new(stream, &session), &store, largest)
             .map_err(|error| error.to_string())
@@ -282,12 +293,10 @@ async fn blocking<S: io::Read + io::Write + Send + 'static>(
         ended = &mut serving => Some(ended),
         () = async { drop(closing.wait_for(|closing| *closing).await) } => None,
     };
+    drop(end);
     let ended = match ended {
         Some(ended) => ended,
-        None => {
-            shutdown();
-            serving.await
-        }
+        None => serving.await,
     };
     match ended {
         Ok(Ok(())) => Ok(()),

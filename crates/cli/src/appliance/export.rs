@@ -1,0 +1,71 @@
+//! `ingot export`: the files of a batch under readable names.
+
+use std::{collections::BTreeSet, fs, sync::Arc};
+
+use anyhow::{bail, Context as _};
+use ingot_artifacts::write_atomically;
+use ingot_house_keeper::protocol::{Answer, Request};
+use ingot_services::names::name_of;
+use ingot_types::{BatchId, BatchNumber, ChainId};
+use serde::Serialize;
+
+use super::{components::load, operator::PATIENCE, Operator};
+use crate::{args::ExportArgs, exit::Outcome, ui::Ui};
+
+/// One line of the index.
+#[derive(Serialize)]
+struct Entry {
+    name: String,
+    job: String,
+    role: String,
+    blake3: String,
+    size_bytes: u64,
+}
+
+/// `chain/batch`.
+fn batch_id(text: &str) -> anyhow::Result<BatchId> {
+    let parse = || {
+        let (chain, batch) = text.split_once('/')?;
+        Some(BatchId { chain: ChainId(chain.parse().ok()?), batch: BatchNumber(batch.parse().ok()?) })
+    };
+    parse().with_context(|| format!("`{text}` is no batch: expected chain/number, such as 270/17"))
+}
+
+/// Writes every file that the jobs of a batch read or made, and an index.
+pub(crate) fn export(ui: &Arc<Ui>, args: &ExportArgs) -> anyhow::Result<Outcome> {
+    let batch = batch_id(&args.batch)?;
+    let operator = Operator::connect(&load(&args.service)?, PATIENCE)?;
+    let Answer::Jobs(jobs) = operator.client.call_within(Request::Jobs { batch }, PATIENCE)? else {
+        bail!("the house keeper answers something else")
+    };
+    if jobs.is_empty() {
+        bail!("the house keeper has no jobs of batch {}: it is unknown, or archived", args.batch);
+    }
+    let mut index = Vec::new();
+    let mut names = BTreeSet::new();
+    for job in &jobs {
+        for file in job.spec.inputs.iter().chain(job.outputs()) {
+            let Some((folder, name)) = name_of(job.key(), &file.role) else { continue };
+            // A circuit input is the output of one job and what another reads.
+            if !names.insert((folder, name.clone())) {
+                continue;
+            }
+            let folder_path = args.out.join(folder);
+            fs::create_dir_all(&folder_path)
+                .with_context(|| format!("cannot create {}", folder_path.display()))?;
+            write_atomically(&folder_path.join(&name), &operator.file(file)?)?;
+            index.push(Entry {
+                name: format!("{folder}/{name}"),
+                job: job.key().to_string(),
+                role: file.role.clone(),
+                blake3: file.hash.clone(),
+                size_bytes: file.size_bytes,
+            });
+        }
+    }
+    let text = serde_json::to_string_pretty(&index).context("the index cannot be written")?;
+    write_atomically(&args.out.join("index.json"), text.as_bytes())?;
+    ui.note(format!("{} files in {}", index.len(), args.out.display()));
+    operator.client.close(PATIENCE);
+    Ok(Outcome::Done)
+}
