@@ -12,7 +12,10 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    file::{context, folder_of, is_temporary, read_verified, remove_if_there, sync_folder, write_atomically},
+    file::{
+        context, folder_of, hash_file, is_temporary, read_verified, remove_if_there, sync_folder,
+        write_atomically,
+    },
     part::PART_PREFIX,
     ArtifactError, Blake3,
 };
@@ -92,6 +95,27 @@ impl ArtifactStore {
             write_atomically(&path, bytes)?;
         }
         Ok(artifact)
+    }
+
+    /// If the artifact is there and good, makes it as young as one that was put just now, and durable; `false` if it is
+    /// missing or damaged. It is read in pieces.
+    ///
+    /// # Errors
+    /// [`ArtifactError::Io`].
+    pub fn renew(&self, artifact: &ArtifactRef) -> Result<bool, ArtifactError> {
+        let path = self.path(artifact);
+        let lock = self.lock_file()?;
+        lock.lock_shared().map_err(context("lock", &self.folder))?;
+        if !self.contains(artifact)? || hash_file(&path)? != (artifact.hash, artifact.size_bytes) {
+            return Ok(false);
+        }
+        OpenOptions::new()
+            .append(true)
+            .open(&path)
+            .and_then(|file| file.set_modified(SystemTime::now()))
+            .map_err(context("touch", &path))?;
+        sync_folder(&self.folder)?;
+        Ok(true)
     }
 
     /// Reads an artifact and verifies hash and size.

@@ -89,6 +89,11 @@ impl HouseKeeperConfig {
                 self.disk_high_bytes, self.disk_low_bytes
             ));
         }
+        if let Some(http) = self.http.filter(|http| !http.ip().is_loopback()) {
+            return Err(format!(
+                "http = {http}: these pages ask for no credential, so expected a loopback address"
+            ));
+        }
         // The kernel's limit on socket addresses.
         let socket = self.socket_path();
         if socket.as_os_str().len() > 107 {

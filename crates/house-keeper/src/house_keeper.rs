@@ -134,6 +134,8 @@ impl HouseKeeper {
         let system = |what| move |source| HouseKeeperError::System { what, source };
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
+            // One for each artifact connection.
+            .max_blocking_threads(2_048)
             .thread_name("house-keeper")
             .enable_all()
             .build()

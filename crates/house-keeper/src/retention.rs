@@ -103,7 +103,8 @@ impl Keeper {
 
     /// Archives proved batches and forgets archived ones, whose time has come.
     fn look_at_batches(&self, changed: &Arc<AtomicBool>) {
-        let (proved_ms, archived_ms) = (self.config.keep_proved_s * 1000, self.config.keep_archived_s * 1000);
+        let proved_ms = self.config.keep_proved_s.saturating_mul(1000);
+        let archived_ms = self.config.keep_archived_s.saturating_mul(1000);
         let changed = changed.clone();
         self.engine.with_store(move |home, now_ms| match expired(home, now_ms, proved_ms, archived_ms) {
             Ok(any) => changed.store(any, Ordering::SeqCst),

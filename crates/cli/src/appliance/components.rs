@@ -9,12 +9,14 @@ use std::{
 };
 
 use anyhow::{bail, Context as _};
+use ingot_house_keeper::engine::Groups;
 use ingot_services::{
     component::{run, ComponentName},
     config::Config,
     stop::Stop,
     supervisor::{ChildEvent, EXIT_CONFIG},
     up::UpOptions,
+    work::{job_circuits, JobCircuit},
 };
 
 use super::work::work;
@@ -58,6 +60,21 @@ pub(crate) fn single_host(dir: &Path) -> Vec<(String, String)> {
     ]
     .map(|(key, value)| (key.to_owned(), toml_text(&value)))
     .into()
+}
+
+/// Names for the workers of this host that stay the same when one is started again: so the house keeper knows at once that
+/// what the process before it held is lost. Names that the configuration gives stay.
+pub(crate) fn stable_names(config: &Config) -> Vec<(String, String)> {
+    let host = ingot_services::host::host_name();
+    [
+        ("witness-generator", &config.witness_generator.name),
+        ("witness-vector-generator", &config.witness_vector_generator.name),
+        ("circuit-prover", &config.circuit_prover.name),
+    ]
+    .into_iter()
+    .filter(|(_, name)| name.is_none())
+    .map(|(component, _)| (format!("{component}.name"), toml_text(&format!("{component}-{host}"))))
+    .collect()
 }
 
 /// Text as TOML, whatever is in it.
@@ -106,6 +123,10 @@ pub(crate) fn component(
             return Ok(Outcome::Exit(EXIT_CONFIG));
         }
     };
+    if let Err(error) = check_groups(&config, parameters) {
+        ui.tell(&crate::ui::Event::Error { text: format!("{error:#}") });
+        return Ok(Outcome::Exit(EXIT_CONFIG));
+    }
     let stop = stop_when_interrupted()?;
     let make = |config: &Config, stop: &Stop| work(component, parameters, config, stop);
     match run(component, &config, make, &stop, args.stop_with_parent) {
@@ -115,6 +136,13 @@ pub(crate) fn component(
             Ok(Outcome::Exit(error.exit_code()))
         }
     }
+}
+
+/// Every pair of round and circuit id has to be in exactly one prover group, or work would wait for ever.
+fn check_groups(config: &Config, parameters: &str) -> anyhow::Result<()> {
+    let Some(path) = &config.house_keeper.groups else { return Ok(()) };
+    let all = job_circuits(&*circuit_set(parameters)?).iter().map(JobCircuit::key).collect();
+    Groups::load(path)?.validate(&all).with_context(|| path.display().to_string())
 }
 
 /// Prints the configuration as it is in effect.
@@ -131,6 +159,7 @@ pub(crate) fn up(ui: &Arc<Ui>, parameters: &str, args: &UpArgs) -> anyhow::Resul
     let config = load(&args.service)?;
     let set = circuit_set(parameters)?;
     warn_if_insecure(ui, &*set);
+    check_groups(&config, parameters)?;
     let home = Home::open(&config.host.state_dir)?;
     drop(ready(ui, &home, &set, Resources::new(&args.resources))?);
     let mut after: Vec<OsString> = Vec::new();
@@ -141,6 +170,9 @@ pub(crate) fn up(ui: &Arc<Ui>, parameters: &str, args: &UpArgs) -> anyhow::Resul
         after.extend(["--dir".into(), dir.clone().into()]);
     }
     after.extend(args.service.set.iter().flat_map(|pair| ["--set".into(), pair.into()]));
+    for (key, value) in stable_names(&config) {
+        after.extend(["--set".into(), format!("{key}={value}").into()]);
+    }
     let options = UpOptions {
         program: std::env::current_exe().context("cannot tell where this executable is")?,
         before: vec!["--parameters".into(), parameters.into()],

@@ -16,7 +16,7 @@ use ingot_services::{
 };
 
 use super::{
-    components::{single_host, tell},
+    components::{single_host, stable_names, tell},
     Operator,
 };
 use crate::{commands::Resources, memory::peak_rss_of, ui::Ui};
@@ -66,6 +66,7 @@ impl LocalAppliance {
             overrides.push((key.to_owned(), value));
         }
         let config = Config::load(None, &overrides)?;
+        overrides.extend(stable_names(&config));
         let mut after = Vec::new();
         for (key, value) in &overrides {
             after.extend(["--set".into(), format!("{key}={value}").into()]);

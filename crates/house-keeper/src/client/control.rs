@@ -220,7 +220,12 @@ impl State {
     }
 
     /// Says again what the house keeper knows only from this connection's predecessor.
-    fn repeat_standing(&mut self) {
+    fn repeat_standing(&mut self, worker: bool) {
+        if worker {
+            // Whatever else is leased under this name was lost with an answer, or with the process before this one.
+            let leases = self.held.keys().copied().collect();
+            self.push(Request::Heartbeat { leases }, None);
+        }
         let unsaid = |pending: &Pending| matches!(pending.request, Request::Load(_));
         if let Some(load) = self.standing.filter(|_| !self.pending.values().any(unsaid)) {
             self.push(Request::Load(load), None);
@@ -289,7 +294,7 @@ pub(super) fn run(shared: &Arc<Shared>) {
             Ok((socket, encoder, decoder)) => {
                 wait = RETRY.start;
                 shared.set_link(Link::Connected);
-                shared.lock().repeat_standing();
+                shared.lock().repeat_standing(shared.options.registration.serves.is_some());
                 let why = serve(shared, connection, socket, encoder, decoder);
                 let mut state = shared.lock();
                 state.pending.values_mut().for_each(|pending| (pending.sent, pending.due) = (false, None));

@@ -75,11 +75,16 @@ impl Out {
         self.0.push((outbox, message));
     }
 
-    /// Sends everything. A peer that is gone is noticed by its connection.
-    pub fn send(&mut self) {
+    /// Sends everything; returns the leases whose receivers are gone.
+    pub fn send(&mut self) -> Vec<(JobKey, Token)> {
+        let mut undelivered = Vec::new();
         for (outbox, message) in self.0.drain(..) {
-            let _ = outbox.send(message);
+            let Err(unsent) = outbox.send(message) else { continue };
+            if let FromHouseKeeper::Answer { result: Ok(Answer::Lease(Some(lease))), .. } = unsent.0 {
+                undelivered.push((lease.job.key(), lease.token));
+            }
         }
+        undelivered
     }
 
     /// Nothing of it happened: requests are denied, and what was to be told is not true.
@@ -137,6 +142,8 @@ pub struct Core {
     pub(super) ready: BTreeSet<(JobKind, AggregationRound)>,
     pub(super) slabs_changed: bool,
     pub(super) watched_at_ms: u64,
+    /// Leases that were granted to connections that had ended.
+    undelivered: Vec<(JobKey, Token)>,
 }
 
 impl std::fmt::Debug for Core {
@@ -178,6 +185,7 @@ impl Core {
             ready: BTreeSet::new(),
             slabs_changed: false,
             watched_at_ms: 0,
+            undelivered: Vec::new(),
         };
         core.remember_leases(home, now_ms)?;
         Ok(core)
@@ -224,6 +232,7 @@ impl Core {
     /// # Errors
     /// If the store failed: what was done since the last commit is to be rolled back.
     pub fn settle(&mut self, home: &mut dyn Home, now_ms: u64) -> Result<(), StoreError> {
+        self.take_back(home, now_ms);
         let effects = home.advance(now_ms)?;
         self.follow(effects, now_ms);
         self.time_out(now_ms);
@@ -234,7 +243,21 @@ impl Core {
 
     /// What was kept back is sent: the store has committed.
     pub fn flush(&mut self) {
-        self.out.send();
+        let undelivered = self.out.send();
+        self.undelivered.extend(undelivered);
+    }
+
+    /// Leases that nobody has received are handed back.
+    fn take_back(&mut self, home: &mut dyn Home, now_ms: u64) {
+        for (key, token) in std::mem::take(&mut self.undelivered) {
+            match home.release(key, token, now_ms) {
+                Ok(effects) => {
+                    self.leases.remove(&key);
+                    self.follow(effects, now_ms);
+                }
+                Err(error) => tracing::debug!(JOB = %key, "{error}"),
+            }
+        }
     }
 
     /// The store would not even begin: an input that asks something is denied.
@@ -264,6 +287,9 @@ impl Core {
 
     /// When [`Self::settle`] has something to do although nothing comes in, in milliseconds since the Unix epoch.
     pub fn next_deadline_ms(&self, home: &dyn Home) -> Option<u64> {
+        if !self.undelivered.is_empty() {
+            return Some(0);
+        }
         let store = home.next_deadline_ms().ok().flatten();
         let parked = self.parked.iter().map(|parked| parked.until_ms).min();
         let held = self.held.values().filter_map(|held| held.answer_by_ms).min();
@@ -276,7 +302,8 @@ impl Core {
         for outbox in outboxes {
             self.out.push(outbox, FromHouseKeeper::Notice(Notice::Stopping));
         }
-        self.out.send();
+        // Whoever is gone will hear of it when it comes again.
+        let _ = self.out.send();
     }
 
     fn connect(
@@ -346,8 +373,12 @@ impl Core {
         known.seen_at_ms = now_ms;
         match message {
             ToHouseKeeper::Cancel { id } => {
+                let before = self.parked.len();
                 self.parked.retain(|parked| (parked.peer, parked.id) != (peer, id));
-                self.forget_slab_request(peer, id);
+                if self.parked.len() < before || self.forget_slab_request(peer, id) {
+                    // Every request has an answer: the connection counts those that it has under way.
+                    self.answer(peer, id, Ok(Answer::Done));
+                }
             }
             ToHouseKeeper::Request { id, request } => {
                 if let Some(result) = self.request(home, peer, id, request, now_ms) {

@@ -94,10 +94,17 @@ impl Core {
         }
         if self.intake.is_err() {
             // Generating a batch's circuits is what fills a disk: what was begun goes on.
-            let rounds = filter.rounds.clone().unwrap_or_else(|| AggregationRound::ALL.into());
-            let basic = |round: &AggregationRound| *round != AggregationRound::Basic;
-            if filter.kinds.as_ref().is_some_and(|kinds| *kinds == BTreeSet::from([JobKind::Witness])) {
-                filter.rounds = Some(rounds.into_iter().filter(basic).collect());
+            let kinds = filter
+                .kinds
+                .clone()
+                .unwrap_or_else(|| [JobKind::Witness, JobKind::Prove, JobKind::Compress].into());
+            if kinds == BTreeSet::from([JobKind::Witness]) {
+                let rounds = filter.rounds.take().unwrap_or_else(|| AggregationRound::ALL.into());
+                let begun = |round: &AggregationRound| *round != AggregationRound::Basic;
+                filter.rounds = Some(rounds.into_iter().filter(begun).collect());
+            } else {
+                // Whoever takes other kinds as well takes only those meanwhile.
+                filter.kinds = Some(kinds.into_iter().filter(|kind| *kind != JobKind::Witness).collect());
             }
         }
         let empty = filter.circuits.as_ref().is_some_and(BTreeSet::is_empty)
@@ -256,8 +263,9 @@ impl Core {
         }
     }
 
-    /// Prolongs leases. Those that the worker did not name in this heartbeat, although it had them before the last one,
-    /// were granted in answers that never arrived: they are handed back rather than left to run out.
+    /// Prolongs leases. Those that the worker did not name in this heartbeat, although it had them before the last one or
+    /// before it connected, were granted in answers that never arrived, or to a process that is dead: they are handed back
+    /// rather than left to run out.
     fn heartbeat(
         &mut self,
         home: &mut dyn Home,
@@ -274,14 +282,21 @@ impl Core {
                 Err(error) => return Err(denied(error)),
             }
         }
-        let last = self.peers.get_mut(peer).and_then(|peer| peer.heartbeat_at_ms.replace(now_ms));
-        if let Some(last) = last.filter(|last| now_ms.saturating_sub(*last) >= self.options.lease_ttl_ms / 10)
-        {
+        let Some(known) = self.peers.get_mut(peer) else { return Ok(Answer::Lost(lost)) };
+        let last = known.heartbeat_at_ms.replace(now_ms);
+        let before = match last {
+            // The first on this connection names everything that was leased before it.
+            None => Some(known.since_ms),
+            Some(last) => {
+                Some(last).filter(|last| now_ms.saturating_sub(*last) >= self.options.lease_ttl_ms / 10)
+            }
+        };
+        if let Some(before) = before {
             let unknown: Vec<(JobKey, Token)> = self
                 .leases
                 .iter()
                 .filter(|(key, lease)| {
-                    lease.worker == name && lease.since_ms < last && !leases.contains(&(**key, lease.token))
+                    lease.worker == name && lease.since_ms < before && !leases.contains(&(**key, lease.token))
                 })
                 .map(|(key, lease)| (*key, lease.token))
                 .collect();

@@ -19,6 +19,8 @@ pub(super) struct Peer {
     /// Slabs set aside that the load does not show yet.
     pub unseen_reservations: u32,
     pub status: String,
+    /// When this connection began.
+    pub since_ms: u64,
     /// When it was heard of before the last time: see `Core::heartbeat`.
     pub heartbeat_at_ms: Option<u64>,
 }
@@ -105,6 +107,7 @@ impl Peers {
             load: ProverLoad::default(),
             unseen_reservations: 0,
             status: String::new(),
+            since_ms: now_ms,
             heartbeat_at_ms: None,
         };
         self.peers.insert(id, peer);

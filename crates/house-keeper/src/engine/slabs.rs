@@ -52,6 +52,8 @@ impl Core {
             ))));
         }
         // A request that is repeated after a reconnection replaces the one before.
+        let repeated = self.tickets(|held| held.reservation.job == key);
+        repeated.into_iter().for_each(|ticket| self.cancel(ticket));
         self.forget_slab_of_job(key);
         let until_ms = now_ms.saturating_add(wait_ms);
         self.parked.push(Parked { peer, id, until_ms, wants: Wants::Slab { key, token, bytes, place } });
@@ -265,10 +267,12 @@ impl Core {
         }
     }
 
-    /// A request was cancelled by its sender.
-    pub(super) fn forget_slab_request(&mut self, peer: PeerId, id: u64) {
+    /// A request was cancelled by its sender; whether there was one.
+    pub(super) fn forget_slab_request(&mut self, peer: PeerId, id: u64) -> bool {
         let tickets = self.tickets(|held| held.sender == (peer, id) && held.answer_by_ms.is_some());
+        let any = !tickets.is_empty();
         tickets.into_iter().for_each(|ticket| self.cancel(ticket));
+        any
     }
 
     /// Provers that say nothing are passed over.

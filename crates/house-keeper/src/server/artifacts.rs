@@ -71,7 +71,7 @@ fn put<S: Read + Write>(
     artifact: &ArtifactRef,
 ) -> Result<(), SessionError> {
     // What is there counts only if it is good: a put is also how a damaged artifact is mended.
-    if matches!(store.contains(artifact), Ok(true)) && store.get(artifact).is_ok() {
+    if matches!(store.renew(artifact), Ok(true)) {
         return session.send(&ArtifactReply::Stored);
     }
     let mut writer = match store.writer(artifact) {

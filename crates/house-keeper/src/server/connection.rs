@@ -203,7 +203,16 @@ async fn read<R: AsyncRead + Unpin>(
         while let Some(message) = decoder.decode::<ToHouseKeeper>()? {
             if matches!(message, ToHouseKeeper::Request { .. }) {
                 while under_way.count.load(Ordering::SeqCst) >= door.limits.requests {
-                    under_way.fewer.notified().await;
+                    tokio::select! {
+                        () = under_way.fewer.notified() => {}
+                        ended = &mut writing => {
+                            return ended.unwrap_or_else(|error| Err(End::Refused(error.to_string())));
+                        }
+                        () = async { drop(closing.wait_for(|closing| *closing).await) } => {
+                            writing.abort();
+                            return Ok(());
+                        }
+                    }
                 }
                 under_way.count.fetch_add(1, Ordering::SeqCst);
             }

@@ -19,6 +19,7 @@ use std::{
 
 use ingot_artifacts::ArtifactStore;
 use ingot_wire::Token;
+use nix::sys::socket::{setsockopt, sockopt};
 use tokio::{
     net::{TcpListener, UnixListener},
     sync::watch,
@@ -85,7 +86,7 @@ impl Default for Limits {
             connections: 2_000,
             requests: 1_024,
             handshake: Duration::from_secs(5),
-            artifact_silence: Duration::from_secs(300),
+            artifact_silence: Duration::from_secs(60),
             largest_artifact_bytes: 64 << 30,
         }
     }
@@ -215,6 +216,9 @@ async fn accept_tcp(listener: TcpListener, door: Arc<Door>) {
                 };
                 // Without it small answers wait for others to go with.
                 let _ = stream.set_nodelay(true);
+                if let Err(error) = notice_death(&stream) {
+                    tracing::debug!("{peer}: {error}");
+                }
                 tokio::spawn(connection::tcp(stream, door.clone(), peer.to_string(), place));
             }
             Err(error) => {
@@ -223,6 +227,15 @@ async fn accept_tcp(listener: TcpListener, door: Arc<Door>) {
             }
         }
     }
+}
+
+/// A host that died says nothing: the kernel finds out within half a minute, so that its workers' names become free.
+fn notice_death(stream: &tokio::net::TcpStream) -> nix::Result<()> {
+    setsockopt(stream, sockopt::KeepAlive, &true)?;
+    setsockopt(stream, sockopt::TcpKeepIdle, &10)?;
+    setsockopt(stream, sockopt::TcpKeepInterval, &5)?;
+    setsockopt(stream, sockopt::TcpKeepCount, &3)?;
+    setsockopt(stream, sockopt::TcpUserTimeout, &25_000)
 }
 
 /// One of the connections that there may be.

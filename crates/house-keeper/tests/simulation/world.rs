@@ -415,6 +415,9 @@ impl World {
                 let new = self.actors[actor].peer.is_none() && self.actors[actor].asked.is_empty();
                 self.actors[actor].peer = Some(peer);
                 self.actors[actor].inbox = Some(inbox);
+                let leases: Vec<_> =
+                    self.actors[actor].held.iter().map(|(key, token)| (*key, *token)).collect();
+                self.ask(actor, Request::Heartbeat { leases }, Asked::Other);
                 // What was under way is asked again.
                 let again: Vec<(u64, Request)> = self.actors[actor]
                     .asked

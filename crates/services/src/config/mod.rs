@@ -312,6 +312,14 @@ impl Config {
             "1 to 1024",
         )?;
         let wvg = &self.witness_vector_generator;
+        for (key, http) in [
+            ("witness-generator.http", wg.http),
+            ("witness-vector-generator.http", wvg.http),
+            ("circuit-prover.http", self.circuit_prover.http),
+        ] {
+            let found = http.map(|http| http.to_string()).unwrap_or_default();
+            check(http.is_none_or(|http| http.ip().is_loopback()), key, found, "a loopback address")?;
+        }
         let transports = ["auto", "uring", "epoll"];
         for (key, transport) in [
             ("witness-vector-generator.transport", &wvg.transport),

@@ -135,7 +135,7 @@ impl CircuitWork {
 
 /// Every pair of round and circuit id that jobs can have: those of a batch with so many basic circuits of each id that
 /// no round is left out.
-fn job_circuits(set: &dyn CircuitSet) -> Vec<JobCircuit> {
+pub fn job_circuits(set: &dyn CircuitSet) -> Vec<JobCircuit> {
     let arity = set.arity();
     let many = u32::try_from(arity.leaf.saturating_mul(arity.node).saturating_add(1)).unwrap_or(u32::MAX);
     let basic: BTreeMap<CircuitId, u32> = set

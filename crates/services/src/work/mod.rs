@@ -17,7 +17,7 @@ use ingot_house_keeper::protocol::Served;
 use ingot_job_store::{ArtifactName, JobSpec, Lease};
 use ingot_types::{AggregationRound, BatchId, CircuitId, CircuitKey, JobKey};
 
-pub use circuit_work::CircuitWork;
+pub use circuit_work::{job_circuits, CircuitWork};
 pub use failure::{guarded, JobFailure};
 pub use files::{find, get, put};
 pub use graph::{first_key, role, slot, Graph};
