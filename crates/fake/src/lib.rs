@@ -2,6 +2,7 @@
 //! networks.
 
 pub mod bench;
+pub mod cluster;
 pub mod link;
 pub mod proof;
 pub mod work;
