@@ -16,7 +16,7 @@ fn damaged_files_are_made_again_by_the_jobs_that_made_them() {
         let inputs: Vec<String> =
             cluster.batches.iter().map(|b| blake3::hash(&b.inputs).to_hex().to_string()).collect();
         let mut damaged = 0;
-        let folder = cluster.home().join("artifacts");
+        let folder = cluster.folder().join("hk").join("artifacts");
         for _ in 0..60 {
             thread::sleep(Duration::from_millis(100));
             if cluster.all_proved() {
