@@ -63,6 +63,8 @@ enum Command {
     WitnessVectorGenerator(ServiceArgs),
     /// The component that proves.
     CircuitProver(ServiceArgs),
+    /// Explains how the governor would share out this host's processors now, and changes nothing.
+    Governor(ServiceArgs),
     /// Prints the configuration that is in effect.
     Config(ServiceArgs),
     /// Measures what parts of the appliance can do on this machine.
@@ -288,6 +290,7 @@ fn execute(ui: &Arc<Ui>, cli: &Cli) -> anyhow::Result<Outcome> {
             component(ui, cli, ComponentName::WitnessVectorGenerator, args)
         }
         Command::CircuitProver(args) => component(ui, cli, ComponentName::CircuitProver, args),
+        Command::Governor(args) => appliance::governor(ui, &cli.parameters, args),
         Command::Config(args) => appliance::config(args),
         Command::Bench(command) => appliance::bench(ui, command),
         Command::Circuits => commands::circuits(ui, &cli.parameters),
