@@ -10,6 +10,7 @@
 mod codec;
 mod error;
 pub mod field;
+mod gates;
 mod keys;
 mod plan;
 mod set;
@@ -17,6 +18,7 @@ mod synthesis;
 
 pub use codec::{decode, encode};
 pub use error::SetError;
+pub use gates::{gate_set, Gate, GateSet, Offsets, Op, Operand, SpecializedGate, Tape};
 pub use keys::SetupKey;
 pub use plan::{AggregationPlan, Arity, PlannedProof, ProofSlot};
 pub use set::{AggregationJob, CircuitInfo, CircuitSet, CircuitSink, ProofSource, SecurityBits, VkSource};

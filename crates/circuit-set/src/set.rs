@@ -8,7 +8,7 @@ use crate::{
     field::{
         FinalizationHint, NativeVerifier, Proof, ProofConfig, ProvingAssembly, Vk, WitnessVector, Worker, F,
     },
-    AggregationPlan, Arity, ProofSlot, SetError, SetupKey,
+    AggregationPlan, Arity, GateSet, ProofSlot, SetError, SetupKey,
 };
 
 /// What is known about a circuit before it is built.
@@ -166,6 +166,12 @@ pub trait CircuitSet: Send + Sync {
         hint: &FinalizationHint,
         vks: &dyn VkSource,
     ) -> Result<ProvingAssembly, SetError>;
+
+    /// The gates of `key`, as a prover of our own evaluates them.
+    ///
+    /// # Errors
+    /// [`SetError::UnknownCircuit`]; [`SetError::Inconsistent`] if a gate cannot be recorded.
+    fn gates(&self, key: CircuitKey) -> Result<GateSet, SetError>;
 
     /// The native verifier of `key`.
     ///

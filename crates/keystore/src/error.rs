@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use ingot_artifacts::{ArtifactError, Blake3};
 use ingot_circuit_set::SetError;
+use ingot_prover::ProverError;
 use ingot_types::{CircuitKey, RetryClass};
 
 /// An error of the key store. Files are named; a mismatch says what was expected and what was found.
@@ -40,6 +41,14 @@ pub enum KeyError {
         path: PathBuf,
         /// What is wrong with it.
         source: SetError,
+    },
+    /// A setup key that its circuit cannot be proved with.
+    #[error("{path}: {source}", path = path.display())]
+    Prepare {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: ProverError,
     },
     /// A manifest that cannot be used.
     #[error("{path}, line {line}: {reason}", path = path.display())]
@@ -134,6 +143,7 @@ impl KeyError {
             Self::Io { .. } | Self::Stopped => RetryClass::Transient,
             Self::Memory { .. } => RetryClass::Resource,
             Self::Set { source, .. } => source.retry_class(),
+            Self::Prepare { source, .. } => source.retry_class(),
             _ => RetryClass::Deterministic,
         }
     }

@@ -17,4 +17,4 @@ pub use keygen::{check, generate, CheckRow, KeygenEvent, KeygenOptions, KeygenRe
 pub use manifest::{vk_commitment, FileRole, KeyEntry, KeyManifest, MANIFEST_FILE, MANIFEST_FORMAT};
 pub use pin::FilePin;
 pub use receipt::{BuildReceipt, RECEIPT_FILE};
-pub use store::{DecodedKey, FileSource, KeyStore};
+pub use store::{FileSource, KeyStore};

@@ -11,9 +11,10 @@ use std::{
 use ingot_artifacts::ArtifactError;
 use ingot_circuit_set::{
     decode,
-    field::{FinalizationHint, SetupLde, Vk, Worker},
+    field::{FinalizationHint, Vk},
     CircuitSet, SetError, SetupKey, VkSource,
 };
+use ingot_prover::Prepared;
 use ingot_types::CircuitKey;
 
 use crate::{cache::Cache, FilePin, FileRole, KeyEntry, KeyError, KeyManifest};
@@ -53,28 +54,14 @@ impl FileSource {
     }
 }
 
-/// A setup key and its polynomials on all cosets: what proving one circuit takes.
-pub struct DecodedKey {
-    /// The setup key.
-    pub setup: SetupKey,
-    /// Its polynomials on all cosets.
-    pub lde: SetupLde,
-}
-
-impl fmt::Debug for DecodedKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("DecodedKey").field(&self.setup).finish()
-    }
-}
-
-/// The keys of one circuit set. Verification keys and hints stay in memory, setup keys in a cache bounded in bytes.
+/// The keys of one circuit set. Verification keys and hints stay in memory, proving keys in a cache bounded in bytes.
 pub struct KeyStore {
     manifest_path: PathBuf,
     manifest: KeyManifest,
     files: FileSource,
     vks: Mutex<BTreeMap<CircuitKey, Arc<Vk>>>,
     hints: Mutex<BTreeMap<CircuitKey, Arc<FinalizationHint>>>,
-    setup_keys: Mutex<Cache<DecodedKey>>,
+    proving_keys: Mutex<Cache<Prepared>>,
 }
 
 impl fmt::Debug for KeyStore {
@@ -84,7 +71,7 @@ impl fmt::Debug for KeyStore {
 }
 
 impl KeyStore {
-    /// The keys of `set` that `manifest` (named `manifest_path` in errors) pins. At most `cache_bytes` of setup keys
+    /// The keys of `set` that `manifest` (named `manifest_path` in errors) pins. At most `cache_bytes` of proving keys
     /// are kept in memory.
     ///
     /// # Errors
@@ -103,7 +90,7 @@ impl KeyStore {
             files,
             vks: Mutex::default(),
             hints: Mutex::default(),
-            setup_keys: Mutex::new(Cache::new(cache_bytes)),
+            proving_keys: Mutex::new(Cache::new(cache_bytes)),
         })
     }
 
@@ -140,28 +127,37 @@ impl KeyStore {
         Ok(hint)
     }
 
-    /// The setup key of `key`, from the cache or from its file.
+    /// The setup key of `key`, from its file.
     ///
     /// # Errors
     /// [`KeyError`]: the file, what was expected, what was found.
-    pub fn setup_key(&self, key: CircuitKey, worker: &Worker) -> Result<Arc<DecodedKey>, KeyError> {
-        if let Some(decoded) = lock(&self.setup_keys).get(key) {
-            return Ok(decoded);
-        }
+    pub fn setup_key(&self, key: CircuitKey) -> Result<SetupKey, KeyError> {
         let pin = self.entry(key)?.pin(FileRole::SetupKey);
         let bytes = self.files.read(pin)?;
         let vk = Vk::clone(&*self.verification_key(key)?);
         let hint = FinalizationHint::clone(&*self.hint(key)?);
-        // In memory: the file's contents, and the base polynomials (most of it) once more for each coset.
-        let size = pin.size_bytes.saturating_mul(1 + vk.fixed_parameters.fri_lde_factor as u64);
-        lock(&self.setup_keys).make_room(size);
-        let setup = SetupKey::from_parts(vk, hint, &bytes)
-            .map_err(|source| KeyError::Contents { path: self.files.path(&pin.file), source })?;
-        drop(bytes);
-        let lde = setup.lde(worker);
-        let decoded = Arc::new(DecodedKey { setup, lde });
-        lock(&self.setup_keys).put(key, size, decoded.clone());
-        Ok(decoded)
+        SetupKey::from_parts(vk, hint, &bytes)
+            .map_err(|source| KeyError::Contents { path: self.files.path(&pin.file), source })
+    }
+
+    /// The setup key of `key`, made ready for proving circuits of `set`: from the cache, or from its file.
+    ///
+    /// # Errors
+    /// [`KeyError`]: the file, what was expected, what was found.
+    pub fn proving_key(&self, set: &dyn CircuitSet, key: CircuitKey) -> Result<Arc<Prepared>, KeyError> {
+        if let Some(prepared) = lock(&self.proving_keys).get(key) {
+            return Ok(prepared);
+        }
+        let pin = self.entry(key)?.pin(FileRole::SetupKey);
+        // The file and what is made of it are in memory together for a moment, and are about as large.
+        lock(&self.proving_keys).make_room(pin.size_bytes);
+        let setup = self.setup_key(key)?;
+        let prepared = Prepared::new(set, key, &setup)
+            .map_err(|source| KeyError::Prepare { path: self.files.path(&pin.file), source })?;
+        drop(setup);
+        let prepared = Arc::new(prepared);
+        lock(&self.proving_keys).put(key, prepared.bytes() as u64, prepared.clone());
+        Ok(prepared)
     }
 
     fn entry(&self, key: CircuitKey) -> Result<&KeyEntry, KeyError> {

@@ -11,7 +11,7 @@ use std::{
 };
 
 use ingot_artifacts::ArtifactError;
-use ingot_circuit_set::{field::Worker, CircuitSet, VkSource};
+use ingot_circuit_set::{CircuitSet, VkSource};
 use ingot_keystore::{
     check, generate, BuildReceipt, FileRole, FileSource, KeyError, KeyManifest, KeyStore, KeygenEvent,
     KeygenOptions, KeygenReport, MANIFEST_FILE, RECEIPT_FILE,
@@ -165,7 +165,6 @@ fn open(dir: &Path, manifest: &KeyManifest) -> KeyStore {
 fn every_flipped_byte_of_every_key_file_is_reported_by_name() {
     let dir = tempfile::tempdir().unwrap();
     let manifest = make(dir.path()).manifest;
-    let worker = Worker::new_with_num_threads(1);
     let set = set();
     for info in set.circuits() {
         let entry = manifest.entry(Path::new("m"), info.key).unwrap();
@@ -180,7 +179,7 @@ fn every_flipped_byte_of_every_key_file_is_reported_by_name() {
                 fs::write(&path, &bad).unwrap();
                 let store = open(dir.path(), &manifest);
                 let error = match role {
-                    FileRole::SetupKey => store.setup_key(info.key, &worker).unwrap_err(),
+                    FileRole::SetupKey => store.setup_key(info.key).unwrap_err(),
                     FileRole::VerificationKey => store.verification_key(info.key).unwrap_err(),
                     FileRole::FinalizationHint => store.hint(info.key).unwrap_err(),
                 };
@@ -196,7 +195,7 @@ fn every_flipped_byte_of_every_key_file_is_reported_by_name() {
     }
     let store = open(dir.path(), &manifest);
     for info in set.circuits() {
-        store.setup_key(info.key, &worker).unwrap();
+        store.setup_key(info.key).unwrap();
         store.vk(info.key).unwrap();
     }
 }
@@ -205,18 +204,18 @@ fn every_flipped_byte_of_every_key_file_is_reported_by_name() {
 fn setup_keys_are_read_again_once_the_cache_has_dropped_them() {
     let dir = tempfile::tempdir().unwrap();
     let manifest = make(dir.path()).manifest;
-    let worker = Worker::new_with_num_threads(1);
-    let key = set().circuits()[0].key;
+    let set = set();
+    let key = set.circuits()[0].key;
     let file = dir.path().join(&manifest.entry(Path::new("m"), key).unwrap().setup_key.file);
 
     let cached = open(dir.path(), &manifest);
-    cached.setup_key(key, &worker).unwrap();
+    cached.proving_key(&set, key).unwrap();
     let uncached =
-        KeyStore::new(&set(), Path::new("m"), manifest, FileSource::Folder(dir.path().into()), 0).unwrap();
-    uncached.setup_key(key, &worker).unwrap();
+        KeyStore::new(&set, Path::new("m"), manifest, FileSource::Folder(dir.path().into()), 0).unwrap();
+    uncached.proving_key(&set, key).unwrap();
     fs::remove_file(file).unwrap();
-    cached.setup_key(key, &worker).unwrap();
-    let error = uncached.setup_key(key, &worker).unwrap_err();
+    cached.proving_key(&set, key).unwrap();
+    let error = uncached.proving_key(&set, key).unwrap_err();
     assert!(matches!(error, KeyError::File(ArtifactError::Missing { .. })), "{error}");
 }
 

@@ -8,8 +8,8 @@ use ingot_circuit_set::{
         Digest, FinalizationHint, NativeVerifier, Proof, ProofConfig, ProvingAssembly, Vk, WitnessVector,
         Worker, F,
     },
-    setup_key, verifier, witness_vector, AggregationJob, AggregationPlan, Arity, CircuitInfo, CircuitSet,
-    CircuitSink, ProofSlot, ProofSource, SetError, SetupKey, VkSource,
+    gate_set, setup_key, verifier, witness_vector, AggregationJob, AggregationPlan, Arity, CircuitInfo,
+    CircuitSet, CircuitSink, GateSet, ProofSlot, ProofSource, SetError, SetupKey, VkSource,
 };
 use ingot_types::{AggregationRound, CircuitId, CircuitKey, ProtocolVersion};
 use serde::{Deserialize, Serialize};
@@ -367,6 +367,16 @@ impl CircuitSet for LedgerSet {
             }
             // Gates and tables are all that an assembly holds, and all recursion circuits share them.
             _ => Ok(empty_assembly(&NodeCircuit::for_setup(self.verified_by_node(vks)?), hint)),
+        }
+    }
+
+    fn gates(&self, key: CircuitKey) -> Result<GateSet, SetError> {
+        self.proof_config(key)?;
+        match key.round {
+            AggregationRound::Basic => {
+                with_basic!(key.circuit_id.0, Basic => gate_set::<Basic>()).ok_or(Self::unknown(key))?
+            }
+            _ => gate_set::<RecursionGates>(),
         }
     }
 

@@ -12,6 +12,7 @@ use std::{
 
 use boojum::{cs::implementations::pow::NoPow, field::Field};
 use ingot_circuit_set::{
+    encode,
     field::{Proof, Transcript, TreeHasher, Vk, Worker, F},
     AggregationJob, CircuitSet, CircuitSink, ProofSlot, ProofSource, SetError, SetupKey, VkSource,
 };
@@ -21,6 +22,7 @@ use ingot_ledger::{
     security::{self, ParameterSet, LEGACY100, PROVEN80},
     LedgerSet,
 };
+use ingot_prover::{prove_with_library, Prepared};
 use ingot_types::{AggregationRound, CircuitId, CircuitKey, RetryClass};
 
 #[derive(Default)]
@@ -92,20 +94,19 @@ impl Run {
         let start = Instant::now();
         let witness = self.set.synthesize(key, circuit, &setup.hint, &self.keys).unwrap();
         let synthesized = start.elapsed();
-        let assembly = self.set.proving_assembly(key, &setup.hint, &self.keys).unwrap();
-        let config = self.set.proof_config(key).unwrap();
-        let proof = assembly.prove_from_witness_vec_and_precomputations::<_, Transcript, TreeHasher, NoPow>(
-            &witness,
-            config,
-            &setup.base,
-            &setup.lde(&self.worker),
-            &setup.tree,
-            &setup.vk,
-            &setup.variables_hint,
-            &setup.witness_hint,
-            (),
-            &self.worker,
-        );
+        let lde = setup.lde(&self.worker);
+        let library = Instant::now();
+        let proof =
+            prove_with_library(&self.set, key, &witness, setup, &lde, &self.keys, &self.worker).unwrap();
+        let library = library.elapsed();
+        drop(lde);
+        // The same bytes from our own prover.
+        let prepared = Prepared::new(&self.set, key, setup).unwrap();
+        let own = Instant::now();
+        let ours = prepared.prove_unchecked(&witness).unwrap();
+        let own = own.elapsed();
+        println!("proof {key}: library {library:?}, own {own:?}");
+        assert_eq!(encode("proof", &ours).unwrap(), encode("proof", &proof).unwrap(), "proof of {key}");
         assert!(self.verify(key, &proof), "proof of {key}");
         let found = security::batched_openings(&proof);
         println!("proof {key}: synthesis {synthesized:?}, all {:?}, {found} openings", start.elapsed());

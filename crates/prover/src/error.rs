@@ -57,6 +57,28 @@ pub enum ProverError {
         /// In the witness vector.
         found: usize,
     },
+    /// The setup key does not fit its circuit.
+    #[error("setup key: {part}: expected {expected}, found {found}")]
+    Setup {
+        /// What differs.
+        part: &'static str,
+        /// By the circuit.
+        expected: usize,
+        /// In the key.
+        found: usize,
+    },
+    /// The circuit or its parameters ask for what the protocol does not have.
+    #[error("not provable: {what}")]
+    Unsupported {
+        /// What.
+        what: String,
+    },
+    /// The witness vector does not satisfy the circuit.
+    #[error("the witness does not satisfy the circuit: {what}")]
+    Unsatisfied {
+        /// Where it showed.
+        what: &'static str,
+    },
     /// The proof library panicked while proving: unsatisfied constraints, or too little memory.
     #[error("proving circuit {key} (round:id) panicked: {message}")]
     Panicked {

@@ -14,7 +14,7 @@ use ingot_circuit_set::{
     CircuitSet, SetError, SetupKey, VkSource,
 };
 use ingot_prover::{
-    decode_witness_vector, encode_witness_vector, prove, verify, ContainerError, ProofHeader, ProverError,
+    decode_witness_vector, encode_witness_vector, verify, ContainerError, Prepared, ProofHeader, ProverError,
     Rejection, StoredProof,
 };
 use ingot_test_set::{Chain, TestSet};
@@ -55,12 +55,11 @@ fn fixture() -> &'static Fixture {
 }
 
 fn prove_input(set: &TestSet, setup: &SetupKey, input: [F; 4]) -> Result<Proof, ProverError> {
-    let worker = Worker::new_with_num_threads(2);
     let vks = Vks(BTreeMap::new());
     let witness = set.synthesize(KEY, &encode("input", &input).unwrap(), &setup.hint, &vks).unwrap();
     // Through its file form, as between processes.
     let witness = decode_witness_vector(&encode_witness_vector(&witness).unwrap()).unwrap();
-    prove(set, KEY, &witness, setup, &setup.lde(&worker), &vks, &worker)
+    Prepared::new(set, KEY, setup)?.prove(set, &witness)
 }
 
 fn verdict(proof: &Proof) -> Result<(), Rejection> {
@@ -96,9 +95,10 @@ fn a_proof_verifies_with_the_public_input_computed_natively() {
 #[test]
 fn proving_is_deterministic_and_does_not_depend_on_threads() {
     let f = fixture();
-    let one = Worker::new_with_num_threads(1);
+    let one = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
     let witness = f.set.synthesize(KEY, &encode("input", &f.input).unwrap(), &f.setup.hint, &f.vks).unwrap();
-    let again = prove(&f.set, KEY, &witness, &f.setup, &f.setup.lde(&one), &f.vks, &one).unwrap();
+    let prepared = Prepared::new(&f.set, KEY, &f.setup).unwrap();
+    let again = one.install(|| prepared.prove(&f.set, &witness)).unwrap();
     assert_eq!(encode("proof", &again).unwrap(), encode("proof", &f.proof).unwrap());
 }
 
@@ -237,18 +237,17 @@ fn collect(value: &Value, at: &mut Vec<Step>, out: &mut Vec<Vec<Step>>) {
 #[test]
 fn a_witness_that_does_not_satisfy_the_circuit_gives_no_proof() {
     let f = fixture();
-    let worker = Worker::new_with_num_threads(2);
+    let prepared = Prepared::new(&f.set, KEY, &f.setup).unwrap();
     let mut witness =
         f.set.synthesize(KEY, &encode("input", &f.input).unwrap(), &f.setup.hint, &f.vks).unwrap();
-    let lde = f.setup.lde(&worker);
     witness.all_values[100].0 ^= 1;
-    let error = prove(&f.set, KEY, &witness, &f.setup, &lde, &f.vks, &worker).unwrap_err();
-    assert!(matches!(error, ProverError::SelfCheck { .. } | ProverError::Panicked { .. }), "{error}");
+    let error = prepared.prove(&f.set, &witness).unwrap_err();
+    assert!(matches!(error, ProverError::Unsatisfied { .. }), "{error}");
     witness.all_values.truncate(50);
-    let error = prove(&f.set, KEY, &witness, &f.setup, &lde, &f.vks, &worker).unwrap_err();
+    let error = prepared.prove(&f.set, &witness).unwrap_err();
     assert!(matches!(error, ProverError::Witness { part: "values", found: 50, .. }), "{error}");
     witness.public_inputs_locations.pop();
-    let error = prove(&f.set, KEY, &witness, &f.setup, &lde, &f.vks, &worker).unwrap_err();
+    let error = prepared.prove(&f.set, &witness).unwrap_err();
     assert!(matches!(error, ProverError::Witness { part: "public input locations", .. }), "{error}");
 }
 

@@ -12,8 +12,8 @@ use ingot_circuit_set::{
         Digest, FinalizationHint, NativeVerifier, Proof, ProofConfig, ProvingAssembly, Transcript,
         TreeHasher, Vk, WitnessVector, Worker, F,
     },
-    setup_key, verifier, witness_vector, AggregationJob, AggregationPlan, Arity, CircuitInfo, CircuitSet,
-    CircuitSink, ProofSource, SecurityBits, SetError, SetupKey, VkSource,
+    gate_set, setup_key, verifier, witness_vector, AggregationJob, AggregationPlan, Arity, CircuitInfo,
+    CircuitSet, CircuitSink, GateSet, ProofSource, SecurityBits, SetError, SetupKey, VkSource,
 };
 use ingot_types::{AggregationRound as Round, CircuitId, CircuitKey, ProtocolVersion};
 use serde::{Deserialize, Serialize};
@@ -230,6 +230,11 @@ impl CircuitSet for TestSet {
         vks: &dyn VkSource,
     ) -> Result<ProvingAssembly, SetError> {
         Ok(empty_assembly(&self.circuit(key, [F::ZERO; 4], vks)?, hint))
+    }
+
+    fn gates(&self, key: CircuitKey) -> Result<GateSet, SetError> {
+        self.check(key)?;
+        gate_set::<Chain>()
     }
 
     fn verifier(&self, key: CircuitKey) -> Result<NativeVerifier, SetError> {

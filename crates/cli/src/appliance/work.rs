@@ -50,7 +50,12 @@ pub(crate) fn work(
         // It proves nothing.
         _ => 1,
     };
-    Ok(Arc::new(CircuitWork::new(set, Arc::new(store), manifest, threads)))
+    let work =
+        CircuitWork::new(set, Arc::new(store), manifest, threads).map_err(|error| ComponentError::Work {
+            reason: format!("cannot start {threads} threads to prove with: {error}"),
+            retry: RetryClass::Resource,
+        })?;
+    Ok(Arc::new(work))
 }
 
 /// The keys in a folder, once they are all there.

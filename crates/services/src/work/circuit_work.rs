@@ -5,14 +5,14 @@ use std::{collections::BTreeMap, fmt, path::Path, sync::Arc};
 
 use ingot_artifacts::{Artifacts, Blake3};
 use ingot_circuit_set::{
-    field::{Proof, Worker},
-    AggregationJob, CircuitInfo, CircuitSet, CircuitSink, ProofSlot, ProofSource, SetError,
+    field::Proof, AggregationJob, CircuitInfo, CircuitSet, CircuitSink, ProofSlot, ProofSource, SetError,
 };
 use ingot_house_keeper::protocol::Served;
 use ingot_job_store::{ArtifactName, Lease};
 use ingot_keystore::KeyStore;
-use ingot_prover::{prove, verify, ProofHeader, StoredProof};
+use ingot_prover::{verify, ProofHeader, StoredProof};
 use ingot_types::{AggregationRound, BatchId, CircuitId, CircuitKey, JobKey, JobKind, RetryClass};
+use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
 
 use super::{
     files::{find, get, put},
@@ -24,7 +24,7 @@ use super::{
 pub struct CircuitWork {
     set: Arc<dyn CircuitSet>,
     keys: Arc<KeyStore>,
-    threads: Worker,
+    threads: ThreadPool,
     served: Served,
     circuits: Vec<JobCircuit>,
 }
@@ -38,7 +38,15 @@ impl fmt::Debug for CircuitWork {
 impl CircuitWork {
     /// The work of `set` with its `keys`, pinned by the manifest whose hash is `key_manifest`. Proving uses `threads`
     /// threads (at least 1).
-    pub fn new(set: Arc<dyn CircuitSet>, keys: Arc<KeyStore>, key_manifest: Blake3, threads: usize) -> Self {
+    ///
+    /// # Errors
+    /// If the threads cannot be started.
+    pub fn new(
+        set: Arc<dyn CircuitSet>,
+        keys: Arc<KeyStore>,
+        key_manifest: Blake3,
+        threads: usize,
+    ) -> Result<Self, ThreadPoolBuildError> {
         let served = Served {
             protocol_version: set.protocol_version(),
             circuit_set: set.name().to_owned(),
@@ -46,7 +54,9 @@ impl CircuitWork {
             key_manifest: key_manifest.to_string(),
         };
         let circuits = job_circuits(&*set);
-        Self { set, keys, threads: Worker::new_with_num_threads(threads.max(1)), served, circuits }
+        let name = |index| format!("prove-{index}");
+        let threads = ThreadPoolBuilder::new().num_threads(threads.max(1)).thread_name(name).build()?;
+        Ok(Self { set, keys, threads, served, circuits })
     }
 
     /// The circuit set.
@@ -226,7 +236,7 @@ impl Work for CircuitWork {
     }
 
     fn prefetch(&self, job: JobKey) {
-        let loaded = guarded(|| Ok(self.keys.setup_key(self.circuit(job), &self.threads).map(drop)?));
+        let loaded = guarded(|| Ok(self.keys.proving_key(&*self.set, self.circuit(job)).map(drop)?));
         if let Err(failure) = loaded {
             tracing::debug!(JOB = %job, "its setup key cannot be loaded ahead of time: {failure}");
         }
@@ -236,9 +246,9 @@ impl Work for CircuitWork {
         guarded(|| {
             let key = self.circuit(job);
             let witness = sections::decode(sections)?;
-            let decoded = self.keys.setup_key(key, &self.threads)?;
-            let (set, vks) = (&*self.set, &*self.keys);
-            let proof = prove(set, key, &witness, &decoded.setup, &decoded.lde, vks, &self.threads)?;
+            let set = &*self.set;
+            let prepared = self.keys.proving_key(set, key)?;
+            let proof = self.threads.install(|| prepared.prove(set, &witness))?;
             let stored = StoredProof { header: ProofHeader::new(set, key, job.batch), proof };
             Ok(stored.to_bytes()?)
         })

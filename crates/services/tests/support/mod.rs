@@ -52,7 +52,7 @@ pub fn circuit_work(folder: &Path) -> Arc<CircuitWork> {
     let manifest = generate(&*set, folder, None, &receipt, options).unwrap().manifest;
     let source = FileSource::Folder(folder.to_owned());
     let keys = KeyStore::new(&*set, Path::new("m"), manifest, source, 1 << 26).unwrap();
-    Arc::new(CircuitWork::new(set, Arc::new(keys), Blake3::of(b"manifest"), 2))
+    Arc::new(CircuitWork::new(set, Arc::new(keys), Blake3::of(b"manifest"), 2).unwrap())
 }
 
 pub fn graph(version: ProtocolVersion) -> Graph {
