@@ -72,6 +72,22 @@ impl HouseKeeperConfig {
         self.socket.clone().unwrap_or_else(|| self.folder.join("house-keeper.sock"))
     }
 
+    /// Whether leases outlive the pause between two heartbeats of workers that are told to send one every `heartbeat_ms`
+    /// milliseconds.
+    ///
+    /// # Errors
+    /// In words, naming the key.
+    pub fn check_heartbeat(&self, heartbeat_ms: u64) -> Result<(), String> {
+        if heartbeat_ms < self.lease_ttl_ms {
+            return Ok(());
+        }
+        Err(format!(
+            "lease-ttl-ms = {}: expected more than the {heartbeat_ms} ms between two heartbeats of a worker, or each of \
+             its leases would run out",
+            self.lease_ttl_ms
+        ))
+    }
+
     /// What cannot be right, naming the key.
     ///
     /// # Errors
@@ -124,6 +140,10 @@ mod tests {
         ] {
             assert!(parse(text).unwrap().check().unwrap_err().contains(key), "{text}");
         }
+        let config = HouseKeeperConfig { lease_ttl_ms: 3_000, ..HouseKeeperConfig::default() };
+        config.check_heartbeat(2_999).unwrap();
+        let refused = config.check_heartbeat(3_000).unwrap_err();
+        assert!(refused.contains("lease-ttl-ms") && refused.contains("heartbeat"), "{refused}");
         let long = HouseKeeperConfig { socket: Some("x".repeat(200).into()), ..HouseKeeperConfig::default() };
         assert!(long.check().unwrap_err().contains("107"));
     }

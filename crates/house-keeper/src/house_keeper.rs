@@ -63,7 +63,9 @@ impl HouseKeeperError {
     pub fn retry_class(&self) -> RetryClass {
         match self {
             Self::Config(_) | Self::Token(_) | Self::Groups(_) => RetryClass::Deterministic,
-            Self::Server(ServerError::NoToken { .. }) => RetryClass::Deterministic,
+            Self::Server(ServerError::NoToken { .. } | ServerError::NoSocket { .. }) => {
+                RetryClass::Deterministic
+            }
             Self::Artifacts(error) => error.retry_class(),
             Self::Store(error) | Self::Engine(EngineError::Store(error)) => error.retry_class(),
             Self::Engine(_) | Self::Server(_) | Self::Http { .. } | Self::System { .. } => {

@@ -1,19 +1,19 @@
 //! What is kept, and for how long: jobs of proved batches, proofs of archived ones, files that something names.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     path::PathBuf,
     sync::{
         atomic::{AtomicBool, Ordering},
         mpsc::{channel, Receiver, RecvTimeoutError},
-        Arc,
+        Arc, Mutex, PoisonError,
     },
     thread::{Builder, JoinHandle},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use ingot_artifacts::{ArtifactStore, Blake3};
-use ingot_job_store::{Home, StoreError};
+use ingot_job_store::{ArtifactName, Home, StoreError};
 use nix::sys::statvfs::statvfs;
 
 use crate::{config::HouseKeeperConfig, engine::EngineHandle};
@@ -39,7 +39,8 @@ impl Retention {
         artifacts: ArtifactStore,
     ) -> std::io::Result<Self> {
         let (stop, stopped) = channel();
-        let keeper = Keeper { config: config.clone(), engine, artifacts, low: false };
+        let keeper =
+            Keeper { config: config.clone(), engine, artifacts, low: false, orphans: Arc::default() };
         let thread = Builder::new().name("retention".into()).spawn(move || keeper.run(&stopped))?;
         Ok(Self { stop, thread })
     }
@@ -56,6 +57,36 @@ struct Keeper {
     engine: EngineHandle,
     artifacts: ArtifactStore,
     low: bool,
+    orphans: Arc<Mutex<Orphans>>,
+}
+
+/// Files that nothing names. A file is stored before the job that names it, and how old it is cannot be told by a clock
+/// that may have jumped: one goes only if it was an orphan a good while ago by this process's own time as well, or if
+/// it is known what used to name it.
+#[derive(Debug, Default)]
+struct Orphans {
+    seen: BTreeMap<Blake3, Instant>,
+    forgotten: BTreeSet<Blake3>,
+}
+
+impl Orphans {
+    /// Those of `there` that may not go: named ones, and orphans that are too new.
+    fn to_keep(
+        &mut self,
+        there: &BTreeSet<Blake3>,
+        live: &BTreeSet<Blake3>,
+        age: Duration,
+    ) -> BTreeSet<Blake3> {
+        self.seen.retain(|hash, _| there.contains(hash) && !live.contains(hash));
+        self.forgotten.retain(|hash| there.contains(hash) && !live.contains(hash));
+        let now = Instant::now();
+        let (seen, forgotten) = (&mut self.seen, &self.forgotten);
+        let may_go = |hash: &Blake3, seen: &mut BTreeMap<Blake3, Instant>| {
+            let first = *seen.entry(*hash).or_insert(now);
+            forgotten.contains(hash) || now.duration_since(first) >= age
+        };
+        there.iter().filter(|hash| live.contains(hash) || !may_go(hash, seen)).copied().collect()
+    }
 }
 
 impl Keeper {
@@ -79,14 +110,9 @@ impl Keeper {
     }
 
     fn look_at_disk(&mut self) {
-        let folder = self.artifacts.folder().to_owned();
-        let free = match free_bytes(&folder) {
-            Ok(free) => free,
-            Err(error) => {
-                tracing::warn!("cannot tell how much of {} is free: {error}", folder.display());
-                return;
-            }
-        };
+        // They may be on two file systems; a full one under the database stops everything.
+        let folders = [self.artifacts.folder().to_owned(), self.config.folder.clone()];
+        let Some((free, folder)) = least_free(&folders) else { return };
         let (low, high) = (self.config.disk_low_bytes, self.config.disk_high_bytes);
         let was = self.low;
         self.low = if self.low { free < high } else { free < low };
@@ -105,9 +131,13 @@ impl Keeper {
     fn look_at_batches(&self, changed: &Arc<AtomicBool>) {
         let proved_ms = self.config.keep_proved_s.saturating_mul(1000);
         let archived_ms = self.config.keep_archived_s.saturating_mul(1000);
-        let changed = changed.clone();
+        let (changed, orphans) = (changed.clone(), self.orphans.clone());
         self.engine.with_store(move |home, now_ms| match expired(home, now_ms, proved_ms, archived_ms) {
-            Ok(any) => changed.store(any, Ordering::SeqCst),
+            Ok((any, files)) => {
+                let files = files.iter().filter_map(|file| file.hash.parse::<Blake3>().ok());
+                orphans.lock().unwrap_or_else(PoisonError::into_inner).forgotten.extend(files);
+                changed.store(any, Ordering::SeqCst);
+            }
             Err(error) => tracing::warn!("batches cannot be archived: {error}"),
         });
     }
@@ -115,12 +145,20 @@ impl Keeper {
     /// Removes files that nothing names. What names them is read anew: whatever was forgotten is committed by then.
     fn collect_orphans(&self) {
         let (artifacts, age) = (self.artifacts.clone(), Duration::from_secs(self.config.orphan_age_s));
+        let orphans = self.orphans.clone();
         self.engine.with_store(move |home, _| match home.live_artifacts() {
             Err(error) => tracing::warn!("the files that jobs name cannot be listed: {error}"),
             Ok(named) => {
                 let live: BTreeSet<Blake3> = named.iter().filter_map(|file| file.hash.parse().ok()).collect();
                 let spawned = Builder::new().name("collect".into()).spawn(move || {
-                    match artifacts.collect(&live, age) {
+                    let keep = artifacts.hashes().map(|there| {
+                        orphans.lock().unwrap_or_else(PoisonError::into_inner).to_keep(&there, &live, age)
+                    });
+                    // What is stored from here on is not known as an orphan, and must not go.
+                    match keep.and_then(|mut keep| {
+                        keep.extend(&live);
+                        artifacts.collect(&keep, age)
+                    }) {
                         Ok(collected) => {
                             tracing::info!("{} files that nothing named are gone", collected.orphans.len())
                         }
@@ -135,27 +173,63 @@ impl Keeper {
     }
 }
 
-/// Does what is due; whether anything was.
-fn expired(home: &mut dyn Home, now_ms: u64, proved_ms: u64, archived_ms: u64) -> Result<bool, StoreError> {
-    let mut any = false;
+/// Does what is due; whether anything was, and the files that nothing names any more.
+fn expired(
+    home: &mut dyn Home,
+    now_ms: u64,
+    proved_ms: u64,
+    archived_ms: u64,
+) -> Result<(bool, Vec<ArtifactName>), StoreError> {
+    let (mut any, mut files) = (false, Vec::new());
     for row in home.batches()? {
         if row.done_at_ms.is_some_and(|done| done.saturating_add(proved_ms) <= now_ms) {
-            home.archive_batch(row.batch, now_ms)?;
+            files.extend(home.archive_batch(row.batch, now_ms)?);
             tracing::info!(BATCH = row.batch.batch.0, "archived");
             any = true;
         }
     }
     for old in home.archived()? {
         if old.archived_at_ms.saturating_add(archived_ms) <= now_ms {
-            home.forget_archived(old.row.batch)?;
+            files.extend(home.forget_archived(old.row.batch)?);
             any = true;
         }
     }
-    Ok(any)
+    Ok((any, files))
+}
+
+/// Which of the folders has least free, and how many bytes; `None` if none of them can be asked.
+fn least_free(folders: &[PathBuf]) -> Option<(u64, &PathBuf)> {
+    let asked = folders.iter().filter_map(|folder| match free_bytes(folder) {
+        Ok(free) => Some((free, folder)),
+        Err(error) => {
+            tracing::warn!("cannot tell how much of {} is free: {error}", folder.display());
+            None
+        }
+    });
+    asked.min_by_key(|(free, _)| *free)
 }
 
 /// Bytes of the disk under `folder` that this user may still write.
 pub(crate) fn free_bytes(folder: &PathBuf) -> Result<u64, nix::Error> {
     let stat = statvfs(folder)?;
     Ok(stat.blocks_available().saturating_mul(stat.fragment_size()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_fuller_file_system_counts() {
+        // `/proc` has no free bytes, whatever the disk has.
+        let folder = tempfile::tempdir().unwrap();
+        let (roomy, full) = (folder.path().to_owned(), PathBuf::from("/proc"));
+        assert!(free_bytes(&roomy).unwrap() > 0);
+        for folders in [[roomy.clone(), full.clone()], [full.clone(), roomy.clone()]] {
+            assert_eq!(least_free(&folders), Some((0, &full)));
+        }
+        let gone = folder.path().join("gone");
+        assert_eq!(least_free(&[gone.clone(), full.clone()]), Some((0, &full)));
+        assert_eq!(least_free(&[gone]), None);
+    }
 }

@@ -5,7 +5,6 @@ use std::{
     collections::BTreeSet,
     io::{Read, Write},
     net::{SocketAddr, TcpStream},
-    path::Path,
     sync::{Arc, Mutex},
     thread,
     time::{Duration, Instant},
@@ -15,110 +14,16 @@ use ingot_artifacts::Artifacts as _;
 use ingot_house_keeper::{
     client::{Address, Client, ClientError, ClientOptions, Link, RemoteArtifacts, Stop},
     protocol::{
-        Answer, BatchState, Component, ProverLoad, Registration, Request, Served, StreamOffer, Submission,
-        SubmitOutcome,
+        Answer, BatchState, Component, ProverLoad, Registration, Request, Served, StreamOffer, SubmitOutcome,
     },
     HouseKeeper, HouseKeeperConfig,
 };
-use ingot_job_store::{ArtifactName, Filter, JobSpec};
-use ingot_types::{BatchId, BatchNumber, ChainId, JobKey, JobKind, ProtocolVersion};
+use ingot_job_store::Filter;
+use ingot_types::{JobKey, JobKind};
 use ingot_wire::Token;
 
-const VERSION: ProtocolVersion = ProtocolVersion { minor: 1, patch: 0 };
-const LONG: Duration = Duration::from_secs(60);
-
-fn config(folder: &Path) -> HouseKeeperConfig {
-    HouseKeeperConfig {
-        folder: folder.to_owned(),
-        listen: vec!["127.0.0.1:0".parse().unwrap()],
-        disk_low_bytes: 0,
-        disk_high_bytes: 0,
-        ..HouseKeeperConfig::default()
-    }
-}
-
-fn unix(folder: &Path) -> Address {
-    Address::Unix(folder.join("house-keeper.sock"))
-}
-
-fn served() -> Served {
-    Served {
-        protocol_version: VERSION,
-        circuit_set: "test".into(),
-        parameter_set: "test".into(),
-        key_manifest: "test".into(),
-    }
-}
-
-fn registration(component: Component, name: &str) -> Registration {
-    let mut instance = [0; 16];
-    instance[..8].copy_from_slice(&std::process::id().to_le_bytes().repeat(2));
-    Registration {
-        component,
-        name: name.into(),
-        instance,
-        host: "test".into(),
-        pid: std::process::id(),
-        zone: None,
-        group: None,
-        serves: (component != Component::Operator).then(served),
-        stream: None,
-    }
-}
-
-fn client(address: Address, token: Option<Token>, registration: Registration) -> Client {
-    let mut options = ClientOptions::new(address, token, registration);
-    options.heartbeat = Duration::from_millis(200);
-    Client::start(options).unwrap()
-}
-
-fn operator(folder: &Path) -> Client {
-    client(unix(folder), None, registration(Component::Operator, "operator"))
-}
-
-fn batch(n: u32) -> BatchId {
-    BatchId { chain: ChainId(1), batch: BatchNumber(n) }
-}
-
-fn file(role: &str, hash: &str) -> ArtifactName {
-    ArtifactName { role: role.into(), hash: hash.into(), size_bytes: 1 }
-}
-
-fn submission(n: u32) -> Submission {
-    Submission {
-        batch: batch(n),
-        protocol_version: VERSION,
-        witness_inputs: file("witness-inputs", &format!("inputs {n}")),
-        priority: 0,
-        sealed_at_ms: 0,
-        max_attempts: 5,
-    }
-}
-
-fn submit(client: &Client, n: u32) -> SubmitOutcome {
-    let Answer::Submitted(outcome) = client.call(Request::Submit(submission(n))).unwrap() else { panic!() };
-    outcome
-}
-
-fn prove_jobs(n: u32, count: u32) -> Vec<JobSpec> {
-    (0..count)
-        .map(|i| JobSpec {
-            key: format!("1/{n}/prove/0/1/0/{i}").parse().unwrap(),
-            protocol_version: VERSION,
-            priority: 0,
-            sealed_at_ms: 0,
-            max_attempts: 5,
-            group: None,
-            zone: None,
-            depends_on: vec![],
-            inputs: vec![file("circuit", &format!("c{i}"))],
-        })
-        .collect()
-}
-
-fn kinds(kind: JobKind) -> Filter {
-    Filter { kinds: Some([kind].into()), ..Filter::default() }
-}
+mod support;
+use support::*;
 
 #[test]
 fn many_workers_take_each_job_once() {
@@ -230,21 +135,8 @@ fn a_dropped_or_released_job_goes_to_another_without_burning_an_attempt() {
             1 => drop(held),
             _ => {
                 std::mem::forget(held);
+                // Closing hands back what is held.
                 worker.close(LONG);
-                // Closed without a word: its name comes back as another process, which knows nothing of the lease.
-                let again = client(
-                    unix(folder.path()),
-                    None,
-                    Registration {
-                        instance: [n; 16],
-                        ..registration(Component::WitnessGenerator, &format!("w{n}"))
-                    },
-                );
-                assert_eq!(again.wait_connected(LONG, &stop), Link::Connected);
-                let Answer::Jobs(jobs) = operator.call(Request::Jobs { batch: batch(1) }).unwrap() else {
-                    panic!()
-                };
-                operator.call(Request::Requeue { key: jobs[0].key() }).unwrap();
             }
         }
     }

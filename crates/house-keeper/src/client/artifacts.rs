@@ -38,9 +38,53 @@ impl std::fmt::Debug for RemoteArtifacts {
     }
 }
 
+/// Waits between attempts.
+const RETRY: std::ops::Range<Duration> = Duration::from_millis(50)..Duration::from_secs(1);
+
+/// How far an artifact has got, by what the other side is known to have.
+struct Progress {
+    /// Bytes that have arrived for good.
+    confirmed: u64,
+    /// When something last did, or the call began.
+    since: Instant,
+    /// Bytes were handed to a connection, and nothing says yet whether they arrived.
+    unconfirmed: bool,
+    /// Time was granted to find that out.
+    granted: bool,
+    wait: Duration,
+}
+
+impl Progress {
+    fn new() -> Self {
+        let since = Instant::now();
+        Self { confirmed: 0, since, unconfirmed: false, granted: false, wait: RETRY.start }
+    }
+
+    /// The other side has, or this side got, the first `bytes` bytes.
+    fn confirm(&mut self, bytes: u64) {
+        self.unconfirmed = false;
+        if bytes > self.confirmed {
+            *self = Self { confirmed: bytes, ..Self::new() };
+        }
+    }
+
+    /// After a failure: how long to wait before the next attempt; `None`: nothing has moved for `patience`.
+    fn next(&mut self, patience: Duration) -> Option<Duration> {
+        if std::mem::take(&mut self.unconfirmed) && !self.granted {
+            // A long attempt that was cut has moved something; only the next one tells how much. Once, because what
+            // was sent again and again without arriving is no progress.
+            self.granted = true;
+            self.since = Instant::now();
+        }
+        let wait = self.wait;
+        self.wait = (wait * 2).min(RETRY.end);
+        (self.since.elapsed() < patience).then_some(wait)
+    }
+}
+
 /// Why an attempt ended.
 enum Failure {
-    /// The connection: another may do.
+    /// The connection, or an earlier one that has not ended at the other side: another attempt may do.
     Connection(String),
     /// The answer: another attempt would get the same.
     Answer(ArtifactError),
@@ -83,19 +127,16 @@ impl RemoteArtifacts {
         Ok(ArtifactSession::new(socket, &session))
     }
 
-    /// Tries until it works, the answer is final, or nothing has moved for too long. `moved` tells how much has.
+    /// Tries until it works, the answer is final, or nothing has moved for too long.
     fn persist<T>(
         &self,
         what: &str,
-        mut attempt: impl FnMut(&mut ArtifactSession<Socket>, &mut u64) -> Result<T, Failure>,
+        mut attempt: impl FnMut(&mut ArtifactSession<Socket>, &mut Progress) -> Result<T, Failure>,
     ) -> Result<T, ArtifactError> {
-        let mut moved = 0;
-        let mut since = Instant::now();
-        let mut wait = Duration::from_millis(50);
+        let mut progress = Progress::new();
         loop {
-            let before = moved;
             let result = self.connect().and_then(|mut session| {
-                let value = attempt(&mut session, &mut moved)?;
+                let value = attempt(&mut session, &mut progress)?;
                 let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
                 if kept.len() < MOST_KEPT {
                     kept.push(session);
@@ -107,16 +148,11 @@ impl RemoteArtifacts {
                 Err(Failure::Answer(error)) => return Err(error),
                 Err(Failure::Connection(reason)) => reason,
             };
-            if moved > before {
-                since = Instant::now();
-                wait = Duration::from_millis(50);
-            }
-            if since.elapsed() >= self.patience {
+            let Some(wait) = progress.next(self.patience) else {
                 let what = format!("{what} at {}", self.address);
                 return Err(ArtifactError::Remote { what, reason, retry: RetryClass::Transient });
-            }
+            };
             thread::sleep(wait);
-            wait = (wait * 2).min(Duration::from_secs(1));
         }
     }
 
@@ -134,6 +170,8 @@ impl RemoteArtifacts {
             Some(ArtifactReply::Denied { reason, retry }) => {
                 Failure::Answer(ArtifactError::Remote { what, reason, retry })
             }
+            // The connection before this one holds the part until its end is noticed.
+            Some(ArtifactReply::Busy { reason }) => Failure::Connection(reason),
             Some(other) => Failure::Connection(format!("it answered {other:?}")),
             None => Failure::Connection("it closed the connection".into()),
         }
@@ -146,7 +184,7 @@ impl Artifacts for RemoteArtifacts {
         // Grows with what arrives: a size in a name must not decide how much memory is taken.
         let mut bytes: Vec<u8> = Vec::with_capacity(size.min(64 << 20));
         let what = format!("cannot get artifact {}", artifact.hash);
-        self.persist(&what, |session, moved| {
+        self.persist(&what, |session, progress| {
             let request = ArtifactRequest::Get { artifact: *artifact, offset: bytes.len() as u64 };
             session.send(&request)?;
             match session.receive()? {
@@ -163,7 +201,7 @@ impl Artifacts for RemoteArtifacts {
                     return Err(Failure::Connection("it broke".into()));
                 }
                 bytes.extend_from_slice(part.get(..length).unwrap_or_default());
-                *moved += length as u64;
+                progress.confirm(bytes.len() as u64);
             }
             if Blake3::of(&bytes) != artifact.hash {
                 let reason = format!("expected BLAKE3 {}, found {}", artifact.hash, Blake3::of(&bytes));
@@ -177,18 +215,25 @@ impl Artifacts for RemoteArtifacts {
 
     fn put(&self, bytes: &[u8]) -> Result<ArtifactRef, ArtifactError> {
         let artifact = ArtifactRef { hash: Blake3::of(bytes), size_bytes: bytes.len() as u64 };
-        self.persist(&format!("cannot put artifact {}", artifact.hash), |session, moved| {
+        self.persist(&format!("cannot put artifact {}", artifact.hash), |session, progress| {
             session.send(&ArtifactRequest::Put { artifact })?;
             let offset = match session.receive()? {
                 Some(ArtifactReply::Stored) => return Ok(artifact),
                 Some(ArtifactReply::Send { offset }) => offset,
                 other => return Err(self.answered(&artifact, other)),
             };
+            progress.confirm(offset);
             let rest =
                 usize::try_from(offset).ok().and_then(|offset| bytes.get(offset..)).unwrap_or_default();
             for piece in rest.chunks(PIECE_BYTES) {
-                session.socket.write_all(piece)?;
-                *moved += piece.len() as u64;
+                progress.unconfirmed = true;
+                if let Err(error) = session.socket.write_all(piece) {
+                    // It may have said why it takes no more before it ended the connection.
+                    return Err(match session.receive() {
+                        Ok(Some(reply)) => self.answered(&artifact, Some(reply)),
+                        Ok(None) | Err(_) => error.into(),
+                    });
+                }
             }
             match session.receive()? {
                 Some(ArtifactReply::Stored) => Ok(artifact),
@@ -205,5 +250,77 @@ impl Artifacts for RemoteArtifacts {
                 other => Err(self.answered(artifact, other)),
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{net::TcpListener, sync::mpsc};
+
+    use ingot_wire::{server_handshake, ServerHandshake};
+
+    use super::*;
+
+    /// What to do with one put: the reply to it, the bytes to take, and the reply after them.
+    type Script = (ArtifactReply, usize, Option<ArtifactReply>);
+
+    /// A house keeper that follows the script, the last line for ever; tells of each connection.
+    fn house_keeper(script: Vec<Script>) -> (Address, mpsc::Receiver<()>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = Address::Tcp(listener.local_addr().unwrap().to_string());
+        let (sender, came) = mpsc::channel();
+        thread::spawn(move || {
+            for n in 0.. {
+                let (mut socket, _) = listener.accept().unwrap();
+                if sender.send(()).is_err() {
+                    return;
+                }
+                let server = ServerHandshake::new(VERSION..=VERSION, None);
+                let session = server_handshake(&mut socket, &server).unwrap();
+                let mut session = ArtifactSession::new(socket, &session);
+                let _: Option<ArtifactRequest> = session.receive().unwrap();
+                let (first, bytes, last) = &script[script.len().min(n + 1) - 1];
+                session.send(first).unwrap();
+                session.socket.read_exact(&mut vec![0; *bytes]).unwrap();
+                if let Some(last) = last {
+                    session.send(last).unwrap();
+                }
+            }
+        });
+        (address, came)
+    }
+
+    #[test]
+    fn a_full_disk_is_told_and_ends_the_put() {
+        let full = ArtifactReply::Denied { reason: "the disk is full".into(), retry: RetryClass::Resource };
+        let (address, came) = house_keeper(vec![(ArtifactReply::Send { offset: 0 }, 1 << 20, Some(full))]);
+        let remote = RemoteArtifacts::new(address, None, "test", Duration::from_secs(60));
+        let error = remote.put(&vec![1; 64 << 20]).unwrap_err();
+        assert!(error.to_string().contains("the disk is full"), "{error}");
+        assert_eq!(error.retry_class(), RetryClass::Resource);
+        assert_eq!(came.try_iter().count(), 1, "it is not tried again");
+    }
+
+    #[test]
+    fn bytes_that_never_arrive_are_no_progress() {
+        let (address, came) = house_keeper(vec![(ArtifactReply::Send { offset: 0 }, 1 << 20, None)]);
+        let remote = RemoteArtifacts::new(address, None, "test", Duration::from_millis(500));
+        let error = remote.put(&vec![1; 64 << 20]).unwrap_err();
+        assert_eq!(error.retry_class(), RetryClass::Transient);
+        assert!(came.try_iter().count() > 1, "it is tried again, and comes to an end");
+    }
+
+    #[test]
+    fn a_part_that_an_earlier_connection_holds_is_waited_for() {
+        let busy = || (ArtifactReply::Busy { reason: "written by another".into() }, 0, None);
+        let (address, came) = house_keeper(vec![busy(), busy(), (ArtifactReply::Stored, 0, None)]);
+        let remote = RemoteArtifacts::new(address, None, "test", Duration::from_secs(60));
+        remote.put(b"bytes").unwrap();
+        assert_eq!(came.try_iter().count(), 3);
+        let (address, _came) = house_keeper(vec![busy()]);
+        let remote = RemoteArtifacts::new(address, None, "test", Duration::from_millis(200));
+        let error = remote.put(b"bytes").unwrap_err();
+        assert!(error.to_string().contains("written by another"), "{error}");
+        assert_eq!(error.retry_class(), RetryClass::Transient);
     }
 }

@@ -56,8 +56,24 @@ struct Pending {
     request: Request,
     answer: Option<mpsc::Sender<Result<Answer, ClientError>>>,
     sent: bool,
+    sent_at: Option<Instant>,
     /// A connection on which no answer has come by then is dead, whatever the operating system thinks of it.
     due: Option<Instant>,
+}
+
+/// A lease that is heartbeaten.
+#[derive(Debug)]
+pub(super) struct Kept {
+    /// Says that it is lost.
+    pub lost: Arc<AtomicBool>,
+    /// When it was granted, or the last heartbeat that the house keeper has acknowledged was sent.
+    pub alive_at: Instant,
+}
+
+impl Kept {
+    pub fn new(lost: Arc<AtomicBool>) -> Self {
+        Self { lost, alive_at: Instant::now() }
+    }
 }
 
 #[derive(Debug)]
@@ -66,8 +82,8 @@ pub(super) struct State {
     next_id: u64,
     pending: BTreeMap<u64, Pending>,
     cancelled: Vec<u64>,
-    /// Leases that are heartbeaten, with the flag that says that they are lost.
-    pub held: BTreeMap<(JobKey, Token), Arc<AtomicBool>>,
+    /// Leases that are heartbeaten.
+    pub held: BTreeMap<(JobKey, Token), Kept>,
     /// The connection of this number is broken.
     broken: Option<u64>,
     /// This peer has said that it takes no new work: its process is about to end.
@@ -75,6 +91,8 @@ pub(super) struct State {
     /// What holds until it is said otherwise: a house keeper that was started again has to be told anew.
     standing: Option<ProverLoad>,
     pub closing: bool,
+    /// Until then, answers to what was said last are waited for: what was said before a connection's end may be lost.
+    pub linger_until: Option<Instant>,
     pub ended: bool,
 }
 
@@ -100,6 +118,7 @@ impl Shared {
             leaving: false,
             standing: None,
             closing: false,
+            linger_until: None,
             ended: false,
         };
         Arc::new(Self {
@@ -126,6 +145,14 @@ impl Shared {
         drop(state);
         self.changed.notify_all();
         (id, receiver)
+    }
+
+    /// Waits; `false` at once when the client is closed.
+    pub fn wait_unless_closing(&self, wait: Duration) -> bool {
+        let state = self.lock();
+        let wait = self.changed.wait_timeout_while(state, wait, |state| !state.closing && !state.leaving);
+        let state = wait.unwrap_or_else(PoisonError::into_inner).0;
+        !state.closing && !state.leaving
     }
 
     /// Queues a request whose answer nobody waits for.
@@ -171,9 +198,7 @@ impl Shared {
     fn dispatch(&self, message: FromHouseKeeper) {
         match message {
             FromHouseKeeper::Notice(Notice::LeaseLost { key, token }) => {
-                if let Some(lost) = self.lock().held.remove(&(key, token)) {
-                    lost.store(true, Ordering::SeqCst);
-                }
+                self.lock().lose(&(key, token));
                 self.changed.notify_all();
             }
             FromHouseKeeper::Notice(notice) => {
@@ -188,9 +213,14 @@ impl Shared {
         let mut state = self.lock();
         let pending = state.pending.remove(&id);
         if let Ok(Answer::Lost(leases)) = &result {
-            for lease in leases {
-                if let Some(lost) = state.held.remove(lease) {
-                    lost.store(true, Ordering::SeqCst);
+            leases.iter().for_each(|lease| state.lose(lease));
+            if let Some(Pending { request: Request::Heartbeat { leases }, sent_at: Some(sent_at), .. }) =
+                &pending
+            {
+                for lease in leases {
+                    if let Some(kept) = state.held.get_mut(lease) {
+                        kept.alive_at = kept.alive_at.max(*sent_at);
+                    }
                 }
             }
         }
@@ -215,8 +245,43 @@ impl State {
         if let Request::Load(load) = &request {
             self.standing = Some(*load);
         }
-        self.pending.insert(id, Pending { request, answer, sent: false, due: None });
+        self.pending.insert(id, Pending { request, answer, sent: false, sent_at: None, due: None });
         id
+    }
+
+    /// A lease is this process's no more.
+    pub fn lose(&mut self, lease: &(JobKey, Token)) {
+        if let Some(kept) = self.held.remove(lease) {
+            kept.lost.store(true, Ordering::SeqCst);
+        }
+    }
+
+    /// Whether a lease has to be taken for lost although nobody has said so: the house keeper is away, and what it last
+    /// acknowledged has run out.
+    pub fn has_run_out(&self, lease: &(JobKey, Token), ttl: Duration) -> bool {
+        self.link != Link::Connected
+            && self.held.get(lease).is_some_and(|kept| kept.alive_at.elapsed() >= ttl)
+    }
+
+    /// Hands back what is held, unless its end is being said already.
+    pub fn release_held(&mut self) {
+        let ending: Vec<(JobKey, Token)> = self
+            .pending
+            .values()
+            .filter_map(|pending| match &pending.request {
+                Request::Complete { key, token, .. }
+                | Request::Fail { key, token, .. }
+                | Request::Release { key, token }
+                | Request::BadFile { key, token, .. } => Some((*key, *token)),
+                _ => None,
+            })
+            .collect();
+        let held: Vec<(JobKey, Token)> =
+            self.held.keys().filter(|lease| !ending.contains(lease)).copied().collect();
+        for (key, token) in held {
+            self.lose(&(key, token));
+            self.push(Request::Release { key, token }, None);
+        }
     }
 
     /// Says again what the house keeper knows only from this connection's predecessor.
@@ -267,6 +332,7 @@ impl State {
             self.cancelled.drain(..).map(|id| ToHouseKeeper::Cancel { id }).collect();
         for (id, pending) in self.pending.iter_mut().filter(|(_, pending)| !pending.sent) {
             pending.sent = true;
+            pending.sent_at = Some(Instant::now());
             pending.due = Some(Instant::now() + SILENCE + waits(&pending.request));
             messages.push(ToHouseKeeper::Request { id: *id, request: pending.request.clone() });
         }
@@ -315,17 +381,26 @@ pub(super) fn run(shared: &Arc<Shared>) {
                 wait
             }
         };
-        rest_for(shared, rest);
+        rest_for(shared, jittered(rest));
     }
     let mut state = shared.lock();
     state.ended = true;
     // Whoever waits for an answer learns that none will come.
     state.pending.clear();
-    for lost in std::mem::take(&mut state.held).into_values() {
-        lost.store(true, Ordering::SeqCst);
+    for kept in std::mem::take(&mut state.held).into_values() {
+        kept.lost.store(true, Ordering::SeqCst);
     }
     drop(state);
     shared.changed.notify_all();
+}
+
+/// Between half of a wait and all of it: workers that lost their house keeper together do not come back together.
+fn jittered(wait: Duration) -> Duration {
+    use std::hash::{BuildHasher as _, Hasher as _};
+    // Its keys are random, and new for each.
+    let random = std::collections::hash_map::RandomState::new().build_hasher().finish();
+    let share = u32::try_from(random % 1_024).unwrap_or_default();
+    wait / 2 + wait / 2 * share / 1_024
 }
 
 /// Waits between two attempts to connect; a process that is about to end waits less.
@@ -412,7 +487,8 @@ fn serve(
                 return "the connection broke".into();
             }
             let idle = state.pending.values().all(|pending| pending.sent) && state.cancelled.is_empty();
-            if state.closing && idle {
+            let linger = state.linger_until.filter(|until| Instant::now() < *until && state.has_pending());
+            if state.closing && idle && linger.is_none() {
                 drop(state);
                 socket.shutdown();
                 return "closed".into();
@@ -428,7 +504,7 @@ fn serve(
             }
             // Without leases and requests there is nothing to wake up for.
             let heartbeat = (!state.held.is_empty()).then_some(next_heartbeat);
-            state = match [heartbeat, due].into_iter().flatten().min() {
+            state = match [heartbeat, due, linger].into_iter().flatten().min() {
                 None => shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
                 Some(wake) => {
                     let wait = wake.saturating_duration_since(now);
@@ -488,4 +564,17 @@ fn start_reader(
         shared.changed.notify_all();
     })?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_differ_and_stay_within_bounds() {
+        let wait = Duration::from_secs(2);
+        let waits: std::collections::BTreeSet<Duration> = (0..100).map(|_| jittered(wait)).collect();
+        assert!(waits.len() > 10, "{waits:?}");
+        assert!(waits.iter().all(|jittered| (wait / 2..=wait).contains(jittered)), "{waits:?}");
+    }
 }

@@ -39,6 +39,9 @@ pub enum ClientError {
         /// What.
         found: String,
     },
+    /// The client's options contradict each other.
+    #[error("{0}")]
+    Options(String),
     /// The client's thread could not be started.
     #[error("cannot start the thread that talks to the house keeper: {0}")]
     Thread(String),
@@ -48,7 +51,7 @@ impl ClientError {
     /// How a failed attempt with this error is to be treated.
     pub fn retry_class(&self) -> RetryClass {
         match self {
-            Self::Refused(_) | Self::Unexpected { .. } => RetryClass::Deterministic,
+            Self::Refused(_) | Self::Unexpected { .. } | Self::Options(_) => RetryClass::Deterministic,
             Self::Unavailable { retry, .. } => *retry,
             Self::Thread(_) => RetryClass::Resource,
             Self::Stale(_) | Self::NoAnswer { .. } | Self::Closed => RetryClass::Transient,

@@ -1,15 +1,29 @@
 //! A job in this process's hands.
 
-use std::sync::{
-    atomic::{AtomicBool, Ordering},
-    Arc,
+use std::{
+    sync::{
+        atomic::{AtomicBool, Ordering},
+        Arc,
+    },
+    time::Duration,
 };
 
 use ingot_job_store::{ArtifactName, JobSpec, Lease, Token};
 use ingot_types::{JobKey, RetryClass};
 
-use super::{Client, ClientError};
+use super::{control::Kept, Client, ClientError};
 use crate::protocol::Request;
+
+/// How long a refused end is waited with at first,
+const FIRST_WAIT: Duration = Duration::from_millis(200);
+/// and at most.
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+
+/// Whether a refusal is to be waited out: handing a job back is not worth it.
+fn worth_waiting(request: &Request, retry: RetryClass) -> bool {
+    !matches!(request, Request::Release { .. })
+        && matches!(retry, RetryClass::Transient | RetryClass::Resource)
+}
 
 /// A lease that is kept by heartbeats until it ends. The first end counts; those after it are [`ClientError::Stale`].
 /// Dropped without one, the job is handed back.
@@ -24,7 +38,7 @@ pub struct HeldLease {
 impl HeldLease {
     pub(super) fn new(client: Client, lease: Lease) -> Self {
         let lost = Arc::new(AtomicBool::new(false));
-        client.shared().lock().held.insert((lease.job.key(), lease.token), lost.clone());
+        client.shared().lock().held.insert((lease.job.key(), lease.token), Kept::new(lost.clone()));
         client.shared().changed.notify_all();
         Self { client, lease, lost, ended: AtomicBool::new(false) }
     }
@@ -44,8 +58,15 @@ impl HeldLease {
         self.lease.token
     }
 
-    /// Whether the job is no longer this process's.
+    /// Whether the job is no longer this process's, as far as is known. While the house keeper is away, only
+    /// [`super::ClientOptions::lease_ttl`] makes it lost.
     pub fn is_lost(&self) -> bool {
+        let shared = self.client.shared();
+        let (mut state, lease) = (shared.lock(), (self.key(), self.token()));
+        if state.has_run_out(&lease, shared.options.lease_ttl()) {
+            state.lose(&lease);
+        }
+        drop(state);
         self.lost.load(Ordering::SeqCst) || self.ended.load(Ordering::SeqCst)
     }
 
@@ -92,8 +113,22 @@ impl HeldLease {
         if self.ended.swap(true, Ordering::SeqCst) {
             return Err(ClientError::Stale(format!("the lease of job {} has ended already", self.key())));
         }
-        // Heartbeats go on until the answer is there: it may be long in coming.
-        let result = self.client.call(request).map(drop);
+        // Heartbeats go on until the answer is there: it may be long in coming. A house keeper that cannot store anything
+        // (its disk is full, say) will be able to some time, and the work is done: it is told again until it can.
+        let mut wait = FIRST_WAIT;
+        let result = loop {
+            match self.client.call(request.clone()).map(drop) {
+                Err(ClientError::Unavailable { reason, retry }) if worth_waiting(&request, retry) => {
+                    tracing::warn!(JOB = %self.key(), "its end cannot be told yet: {reason}");
+                    let lost = || self.lost.load(Ordering::SeqCst);
+                    if !self.client.shared().wait_unless_closing(wait) || lost() {
+                        break Err(ClientError::Unavailable { reason, retry });
+                    }
+                    wait = (wait * 2).min(LONGEST_WAIT);
+                }
+                other => break other,
+            }
+        };
         self.stop_heartbeats();
         result
     }

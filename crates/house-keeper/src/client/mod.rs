@@ -33,6 +33,9 @@ use control::Shared;
 /// How often those who wait look whether they should stop.
 const LOOK: Duration = Duration::from_millis(100);
 
+/// How long a client that nobody holds any more waits for the last answers.
+const FAREWELL: Duration = Duration::from_secs(5);
+
 /// How to reach the house keeper, and as whom.
 #[derive(Clone, Debug)]
 pub struct ClientOptions {
@@ -44,28 +47,57 @@ pub struct ClientOptions {
     pub registration: Registration,
     /// How often leases are prolonged: a small part of how long they last.
     pub heartbeat: Duration,
+    /// While the house keeper is away, leases count as lost after this long. By default they do not: a house keeper that
+    /// comes back takes up the leases it knew, and work that another has done meanwhile is refused by its token.
+    pub lease_ttl: Option<Duration>,
 }
 
 impl ClientOptions {
     /// With heartbeats every 3 seconds.
     pub fn new(address: Address, token: Option<ingot_wire::Token>, registration: Registration) -> Self {
-        Self { address, token, registration, heartbeat: Duration::from_secs(3) }
+        Self { address, token, registration, heartbeat: Duration::from_secs(3), lease_ttl: None }
+    }
+
+    fn lease_ttl(&self) -> Duration {
+        self.lease_ttl.unwrap_or(Duration::MAX)
     }
 }
 
-/// The connection. Clones share it.
+/// The connection. Clones share it; it ends with the last of them, and of the leases.
 #[derive(Clone, Debug)]
 pub struct Client {
     shared: Arc<Shared>,
+    _last: Arc<Last>,
     notices: Arc<Mutex<Option<mpsc::Receiver<Notice>>>>,
+}
+
+/// Ends the control thread, which would otherwise look for the house keeper for ever.
+#[derive(Debug)]
+struct Last(Arc<Shared>);
+
+impl Drop for Last {
+    fn drop(&mut self) {
+        let mut state = self.0.lock();
+        state.closing = true;
+        state.linger_until = Some(Instant::now() + FAREWELL);
+        drop(state);
+        self.0.changed.notify_all();
+    }
 }
 
 impl Client {
     /// Starts connecting, in the background.
     ///
     /// # Errors
-    /// [`ClientError::Thread`].
+    /// [`ClientError::Thread`]; [`ClientError::Options`] if leases would run out between two heartbeats.
     pub fn start(options: ClientOptions) -> Result<Self, ClientError> {
+        if options.heartbeat >= options.lease_ttl() {
+            return Err(ClientError::Options(format!(
+                "a heartbeat every {} ms: expected less than the {} ms that a lease lasts",
+                options.heartbeat.as_millis(),
+                options.lease_ttl().as_millis()
+            )));
+        }
         let (sender, receiver) = mpsc::channel();
         let shared = Shared::new(options, sender);
         let control = shared.clone();
@@ -73,7 +105,8 @@ impl Client {
             .name("control".into())
             .spawn(move || control::run(&control))
             .map_err(|e| ClientError::Thread(e.to_string()))?;
-        Ok(Self { shared, notices: Arc::new(Mutex::new(Some(receiver))) })
+        let last = Arc::new(Last(shared.clone()));
+        Ok(Self { shared, _last: last, notices: Arc::new(Mutex::new(Some(receiver))) })
     }
 
     fn shared(&self) -> &Shared {
@@ -190,6 +223,10 @@ impl Client {
     /// [`ClientError::Stale`] if the sender no longer had it.
     pub fn hand_over(&self, key: JobKey, token: Token) -> Result<HeldLease, ClientError> {
         match self.call(Request::HandOver { key, token })? {
+            // Another sender's vector of this job has come before: this one is of no use.
+            Answer::Lease(Some(lease)) if self.shared.lock().held.contains_key(&(key, lease.token)) => Err(
+                ClientError::Stale(format!("job {key} is in hand already, under token {}", lease.token.0)),
+            ),
             Answer::Lease(Some(lease)) => Ok(HeldLease::new(self.clone(), *lease)),
             other => Err(unexpected(&other)),
         }
@@ -205,11 +242,13 @@ impl Client {
         self.notices.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// Ends the connection after what was said has been sent and answered, or after `limit`. While the house keeper is away,
+    /// Hands back what is held, and ends the connection after what was said has been sent and answered, or after `limit`. While the house keeper is away,
     /// it is waited for only if a lease is to be ended.
     pub fn close(&self, limit: Duration) {
         let start = Instant::now();
         let mut state = self.shared.lock();
+        state.release_held();
+        self.shared.changed.notify_all();
         while state.has_pending() && start.elapsed() < limit {
             let wait = LOOK.min(limit.saturating_sub(start.elapsed()));
             state = self.shared.changed.wait_timeout(state, wait).unwrap_or_else(PoisonError::into_inner).0;

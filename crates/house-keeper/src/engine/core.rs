@@ -87,12 +87,19 @@ impl Out {
         undelivered
     }
 
-    /// Nothing of it happened: requests are denied, and what was to be told is not true.
+    /// Nothing of it happened: requests are denied, and what was to be told is not true; but for slabs, of which the store
+    /// knows nothing.
     pub fn deny(&mut self, denial: &Denial) {
         for (outbox, message) in self.0.drain(..) {
-            if let FromHouseKeeper::Answer { id, .. } = message {
-                let _ = outbox.send(FromHouseKeeper::Answer { id, result: Err(denial.clone()) });
-            }
+            let message = match message {
+                FromHouseKeeper::Answer { id, .. } => {
+                    FromHouseKeeper::Answer { id, result: Err(denial.clone()) }
+                }
+                FromHouseKeeper::Notice(Notice::Reserve(_) | Notice::CancelReservation { .. }) => message,
+                _ => continue,
+            };
+            // Whoever is gone will hear of it when it comes again.
+            let _ = outbox.send(message);
         }
     }
 }
@@ -114,14 +121,36 @@ pub(super) enum Wants {
     Change { batch: BatchId, known: Option<u64> },
 }
 
+/// What a lease was given in exchange for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// Nothing: it was asked for.
+    Leased,
+    /// The sender's lease with this token.
+    HandedOver(Token),
+    /// It was read from the store, which does not say.
+    Unknown,
+}
+
+impl Origin {
+    /// Whether a hand-over of `token` can have led to the lease `held`. Tokens only grow.
+    pub fn may_be(self, token: Token, held: Token) -> bool {
+        match self {
+            Self::Leased => false,
+            Self::HandedOver(given) => given == token,
+            Self::Unknown => token < held,
+        }
+    }
+}
+
 /// A lease as the engine remembers it.
 #[derive(Clone, Debug)]
 pub(super) struct Leased {
     pub token: Token,
     pub worker: String,
     pub since_ms: u64,
-    /// The token that was handed over for this one.
-    pub instead_of: Option<Token>,
+    /// What it was given in exchange for.
+    pub origin: Origin,
 }
 
 /// The engine.
@@ -144,6 +173,8 @@ pub struct Core {
     pub(super) watched_at_ms: u64,
     /// Leases that were granted to connections that had ended.
     undelivered: Vec<(JobKey, Token)>,
+    /// The last group could not be stored.
+    stalled: bool,
 }
 
 impl std::fmt::Debug for Core {
@@ -186,6 +217,7 @@ impl Core {
             slabs_changed: false,
             watched_at_ms: 0,
             undelivered: Vec::new(),
+            stalled: false,
         };
         core.remember_leases(home, now_ms)?;
         Ok(core)
@@ -195,7 +227,9 @@ impl Core {
     pub fn remember_leases(&mut self, home: &dyn Home, now_ms: u64) -> Result<(), StoreError> {
         let leases = home.leases()?.into_iter();
         self.leases = leases
-            .map(|(key, token, worker)| (key, Leased { token, worker, since_ms: now_ms, instead_of: None }))
+            .map(|(key, token, worker)| {
+                (key, Leased { token, worker, since_ms: now_ms, origin: Origin::Unknown })
+            })
             .collect();
         Ok(())
     }
@@ -279,10 +313,28 @@ impl Core {
 
     /// Nothing since the last commit happened.
     pub fn rolled_back(&mut self, home: &dyn Home, error: &StoreError, now_ms: u64) {
+        self.stalled = true;
         self.out.deny(&Denial::Store { reason: error.to_string(), retry: error.retry_class() });
         if let Err(error) = self.remember_leases(home, now_ms) {
             tracing::error!("leases cannot be read: {error}");
         }
+    }
+
+    /// To be called first in every group: while nothing could be stored, no heartbeat was, so leases have run out whose
+    /// holders are well. They get one more time to be heard of.
+    ///
+    /// # Errors
+    /// If the store cannot be written.
+    pub fn resume(&mut self, home: &mut dyn Home, now_ms: u64) -> Result<(), StoreError> {
+        match self.stalled {
+            true => home.restart_clock(self.options.lease_ttl_ms, now_ms),
+            false => Ok(()),
+        }
+    }
+
+    /// A group was stored.
+    pub fn stored(&mut self) {
+        self.stalled = false;
     }
 
     /// When [`Self::settle`] has something to do although nothing comes in, in milliseconds since the Unix epoch.
@@ -563,10 +615,14 @@ impl Core {
         let mut summaries = BTreeMap::new();
         for (peer, id, batch) in told {
             if let std::collections::btree_map::Entry::Vacant(entry) = summaries.entry(batch) {
-                entry.insert(self.summary(home, batch)?);
+                // Whoever waits is told that it failed, rather than left waiting: it has been taken off the list.
+                entry.insert(self.summary(home, batch).map_err(|error| {
+                    tracing::warn!("how far batch {batch:?} is cannot be read: {error}");
+                    denied(error)
+                }));
             }
-            let summary = summaries.get(&batch).cloned().flatten().map(Box::new);
-            self.answer(peer, id, Ok(Answer::Batch(summary)));
+            let Some(summary) = summaries.get(&batch).cloned() else { continue };
+            self.answer(peer, id, summary.map(|summary| Answer::Batch(summary.map(Box::new))));
         }
         Ok(())
     }

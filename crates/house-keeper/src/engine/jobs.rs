@@ -6,7 +6,7 @@ use ingot_job_store::{Filter, Home, Lease, Refusal, StoreError, Token};
 use ingot_types::{AggregationRound, CircuitKey, JobKey, JobKind};
 
 use super::{
-    core::{denied, Core, Leased, Parked, Wants},
+    core::{denied, Core, Leased, Origin, Parked, Wants},
     peers::same_zone,
     PeerId,
 };
@@ -50,16 +50,16 @@ impl Core {
         let Some(filter) = self.narrowed(peer, filter) else { return Ok(None) };
         let lease = home.lease(&filter, &name, self.options.lease_ttl_ms, now_ms).map_err(denied)?;
         if let Some(lease) = &lease {
-            self.granted(lease, name, None, now_ms);
+            self.granted(lease, name, Origin::Leased, now_ms);
         }
         Ok(lease)
     }
 
-    fn granted(&mut self, lease: &Lease, worker: String, instead_of: Option<Token>, now_ms: u64) {
+    fn granted(&mut self, lease: &Lease, worker: String, origin: Origin, now_ms: u64) {
         let key = lease.job.key();
         self.totals.leased += 1;
         self.changed(key.batch);
-        self.leases.insert(key, Leased { token: lease.token, worker, since_ms: now_ms, instead_of });
+        self.leases.insert(key, Leased { token: lease.token, worker, since_ms: now_ms, origin });
     }
 
     /// What a worker may take of what it asks for; `None`: nothing at present.
@@ -246,15 +246,21 @@ impl Core {
         match home.hand_over(key, token, &name, self.options.lease_ttl_ms, now_ms) {
             Ok(lease) => {
                 self.forget_slab_of_job(key);
-                self.granted(&lease, name, Some(token), now_ms);
+                self.granted(&lease, name, Origin::HandedOver(token), now_ms);
                 self.prove_jobs_may_be_ready();
                 Ok(Answer::Lease(Some(Box::new(lease))))
             }
             Err(error) => {
-                let again = |lease: &&Leased| lease.worker == name && lease.instead_of == Some(token);
-                let Some(held) = self.leases.get(&key).filter(again) else { return Err(denied(error)) };
-                // The answer to the first request was lost.
+                // The answer to the first request was lost. Only the holder itself is answered, under the token that the
+                // store has: nobody gains a right here that was not granted.
+                let again =
+                    |lease: &&mut Leased| lease.worker == name && lease.origin.may_be(token, lease.token);
+                let Some(held) = self.leases.get_mut(&key).filter(again) else { return Err(denied(error)) };
+                // It knows of the lease only from now on: a heartbeat that is under way does not name it.
+                held.since_ms = now_ms;
+                held.origin = Origin::HandedOver(token);
                 let held = held.token;
+                Self::holds(home, key, held)?;
                 let job = home.job(&key).map_err(denied)?.ok_or_else(|| denied(error))?;
                 let upstream = Vec::new();
                 let expires_at_ms = now_ms.saturating_add(self.options.lease_ttl_ms);

@@ -2,7 +2,8 @@
 //!
 //! * get: `Get` → `Content`, then exactly `size_bytes - offset` raw bytes, or `Denied`.
 //! * put: `Put` → `Send`, the peer then sends exactly `size_bytes - offset` raw bytes, → `Stored` after the whole was
-//!   verified and survives a power cut; or `Stored` at once if it is there; or `Denied`.
+//!   verified and survives a power cut; or `Stored` at once if it is there; or `Busy`; or `Denied`, which
+//!   can also come while the peer is sending: the connection ends after it.
 //!
 //! Whoever gets an artifact verifies the whole of it. A connection that breaks keeps what came: `offset` goes on there.
 
@@ -62,5 +63,10 @@ pub enum ArtifactReply {
         reason: String,
         /// What another attempt would be worth.
         retry: RetryClass,
+    },
+    /// Another connection is sending the same artifact, or was cut a moment ago: ask again shortly.
+    Busy {
+        /// What is under way.
+        reason: String,
     },
 }

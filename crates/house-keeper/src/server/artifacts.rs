@@ -110,6 +110,7 @@ fn told(error: &ArtifactError) -> ArtifactReply {
     match error {
         ArtifactError::Missing { .. } => ArtifactReply::Missing,
         ArtifactError::Corrupt { .. } => ArtifactReply::Corrupt { reason: error.to_string() },
+        ArtifactError::Busy { .. } => ArtifactReply::Busy { reason: error.to_string() },
         _ => ArtifactReply::Denied { reason: error.to_string(), retry: error.retry_class() },
     }
 }

@@ -46,55 +46,62 @@ enum End {
     Refused(String),
 }
 
-/// A connection over the Unix socket: the kernel knows who it is.
-pub(super) async fn unix(mut stream: UnixStream, door: Arc<Door>, peer: String, place: Place) {
-    let result = match greet(&mut stream, &door, None).await {
-        Ok((session, Channel::Control)) => {
-            let (reader, writer) = stream.into_split();
-            control(reader, writer, session, &door).await
-        }
-        Ok((session, Channel::Artifacts)) => match stream.into_std() {
-            Ok(stream) => {
-                let limit = Some(door.limits.artifact_silence);
-                let ready = stream
-                    .set_nonblocking(false)
-                    .and_then(|()| stream.set_read_timeout(limit))
-                    .and_then(|()| stream.set_write_timeout(limit));
-                let other = stream.try_clone();
-                blocking(ready, stream, session, &door, move || {
-                    // It may be closed already.
-                    let _ = other.as_ref().map(|stream| stream.shutdown(std::net::Shutdown::Both));
-                })
-                .await
-            }
-            Err(error) => Err(error.into()),
-        },
-        Err(end) => Err(end),
-    };
-    ended(&peer, result);
-    drop(place);
+/// A stream that becomes what its channel needs.
+pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static {
+    /// The same connection for a thread that waits.
+    type Blocking: io::Read + io::Write + Send + 'static;
+    /// Halves for two tasks.
+    fn halves(self) -> (impl AsyncRead + Unpin + Send + 'static, impl AsyncWrite + Unpin + Send + 'static);
+    /// For a thread, with reads and writes that end after `limit`; and what ends the connection from elsewhere.
+    fn blocking(self, limit: Duration) -> io::Result<(Self::Blocking, impl FnMut() + Send + 'static)>;
 }
 
-/// A connection over TCP.
-pub(super) async fn tcp(mut stream: TcpStream, door: Arc<Door>, peer: String, place: Place) {
-    let result = match greet(&mut stream, &door, door.token.clone()).await {
+/// The two kinds have the same methods, and no trait that names them.
+macro_rules! stream {
+    ($asynchronous:ty, $blocking:ty) => {
+        impl Stream for $asynchronous {
+            type Blocking = $blocking;
+
+            fn halves(
+                self,
+            ) -> (impl AsyncRead + Unpin + Send + 'static, impl AsyncWrite + Unpin + Send + 'static) {
+                self.into_split()
+            }
+
+            fn blocking(
+                self,
+                limit: Duration,
+            ) -> io::Result<(Self::Blocking, impl FnMut() + Send + 'static)> {
+                let stream = self.into_std()?;
+                stream.set_nonblocking(false)?;
+                stream.set_read_timeout(Some(limit))?;
+                stream.set_write_timeout(Some(limit))?;
+                let other = stream.try_clone()?;
+                // It may be closed already.
+                Ok((stream, move || drop(other.shutdown(std::net::Shutdown::Both))))
+            }
+        }
+    };
+}
+
+stream!(UnixStream, std::os::unix::net::UnixStream);
+stream!(TcpStream, std::net::TcpStream);
+
+/// Serves a connection until it ends. `token` is what the peer has to know; on the Unix socket the kernel knows who it is.
+pub(super) async fn serve<S: Stream>(
+    mut stream: S,
+    door: Arc<Door>,
+    token: Option<Token>,
+    peer: String,
+    place: Place,
+) {
+    let result = match greet(&mut stream, &door, token).await {
         Ok((session, Channel::Control)) => {
-            let (reader, writer) = stream.into_split();
+            let (reader, writer) = stream.halves();
             control(reader, writer, session, &door).await
         }
-        Ok((session, Channel::Artifacts)) => match stream.into_std() {
-            Ok(stream) => {
-                let limit = Some(door.limits.artifact_silence);
-                let ready = stream
-                    .set_nonblocking(false)
-                    .and_then(|()| stream.set_read_timeout(limit))
-                    .and_then(|()| stream.set_write_timeout(limit));
-                let other = stream.try_clone();
-                blocking(ready, stream, session, &door, move || {
-                    let _ = other.as_ref().map(|stream| stream.shutdown(std::net::Shutdown::Both));
-                })
-                .await
-            }
+        Ok((session, Channel::Artifacts)) => match stream.blocking(door.limits.artifact_silence) {
+            Ok((stream, shutdown)) => blocking(stream, session, &door, shutdown).await,
             Err(error) => Err(error.into()),
         },
         Err(end) => Err(end),
@@ -283,13 +290,11 @@ impl<F: FnMut()> Drop for AtEnd<F> {
 
 /// Runs the artifact channel on a thread of its own, until it ends or the door closes.
 async fn blocking<S: io::Read + io::Write + Send + 'static>(
-    ready: io::Result<()>,
     stream: S,
     session: Session,
     door: &Arc<Door>,
     shutdown: impl FnMut(),
 ) -> Result<(), End> {
-    ready?;
     let (store, largest) = (door.artifacts.clone(), door.limits.largest_artifact_bytes);
     let mut closing = door.closing.clone();
     // A runtime that is shut down drops this future wherever it is, and would then wait for a thread that waits for its peer.

@@ -8,7 +8,7 @@ mod connection;
 use std::{
     io,
     net::SocketAddr,
-    os::unix::fs::PermissionsExt as _,
+    os::unix::fs::{FileTypeExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
     sync::{
         atomic::{AtomicUsize, Ordering},
@@ -44,6 +44,14 @@ pub enum ServerError {
     InUse {
         /// The socket.
         path: PathBuf,
+    },
+    /// Something else is where the socket should be.
+    #[error("cannot listen on unix:{path}: expected a socket or nothing there, found {found}", path = path.display())]
+    NoSocket {
+        /// The path.
+        path: PathBuf,
+        /// What is there.
+        found: String,
     },
     /// Strangers could connect.
     #[error("refusing to listen on {address} without a token: it can be reached from other hosts; configure `token-file`")]
@@ -159,12 +167,24 @@ impl Server {
 
 async fn bind_unix(path: &Path) -> Result<UnixListener, ServerError> {
     let failed = |source| ServerError::Listen { address: format!("unix:{}", path.display()), source };
-    if path.exists() {
-        // A process that died leaves its socket behind.
-        if tokio::net::UnixStream::connect(path).await.is_ok() {
-            return Err(ServerError::InUse { path: path.to_owned() });
+    match std::fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(failed(error)),
+        Ok(there) if !there.file_type().is_socket() => {
+            let path = path.to_owned();
+            return Err(ServerError::NoSocket { path, found: kind(there.file_type()) });
         }
-        std::fs::remove_file(path).map_err(failed)?;
+        Ok(_) => match tokio::net::UnixStream::connect(path).await {
+            Ok(_) => return Err(ServerError::InUse { path: path.to_owned() }),
+            // A process that died leaves its socket behind: nobody listens on it.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                std::fs::remove_file(path).map_err(failed)?;
+            }
+            Err(error) => {
+                let found = format!("a socket that cannot be tried: {error}");
+                return Err(ServerError::NoSocket { path: path.to_owned(), found });
+            }
+        },
     }
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         std::fs::create_dir_all(folder).map_err(failed)?;
@@ -172,6 +192,17 @@ async fn bind_unix(path: &Path) -> Result<UnixListener, ServerError> {
     let listener = UnixListener::bind(path).map_err(failed)?;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660)).map_err(failed)?;
     Ok(listener)
+}
+
+/// What is in the way, in words.
+fn kind(found: std::fs::FileType) -> String {
+    let known = [
+        (found.is_dir(), "a folder"),
+        (found.is_file(), "a file"),
+        (found.is_symlink(), "a symbolic link"),
+        (found.is_fifo(), "a pipe"),
+    ];
+    known.iter().find(|(is, _)| *is).map_or("a device", |(_, name)| name).into()
 }
 
 /// How long to rest after an error of `accept`, such as too many open files.
@@ -186,12 +217,15 @@ async fn accept_unix(listener: UnixListener, door: Arc<Door>) {
         };
         match accepted {
             Ok((stream, _)) => {
-                let Some(place) = Place::take(&door) else { continue };
                 // Who may connect is what the socket's mode and folder say, and the kernel has checked that.
                 let process = stream.peer_cred().ok().and_then(|peer| Some((peer.pid()?, peer.uid())));
                 let name = process
                     .map_or_else(|| "unix".into(), |(pid, uid)| format!("process {pid} of user {uid}"));
-                tokio::spawn(connection::unix(stream, door.clone(), name, place));
+                let Some(place) = Place::take(&door) else {
+                    tracing::warn!("{name}: too many connections");
+                    continue;
+                };
+                tokio::spawn(connection::serve(stream, door.clone(), None, name, place));
             }
             Err(error) => {
                 tracing::warn!("cannot accept a connection: {error}");
@@ -219,7 +253,8 @@ async fn accept_tcp(listener: TcpListener, door: Arc<Door>) {
                 if let Err(error) = notice_death(&stream) {
                     tracing::debug!("{peer}: {error}");
                 }
-                tokio::spawn(connection::tcp(stream, door.clone(), peer.to_string(), place));
+                let token = door.token.clone();
+                tokio::spawn(connection::serve(stream, door.clone(), token, peer.to_string(), place));
             }
             Err(error) => {
                 tracing::warn!("cannot accept a connection: {error}");
