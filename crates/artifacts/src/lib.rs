@@ -17,6 +17,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod cache;
 mod error;
 mod file;
 mod hash;
@@ -24,6 +25,7 @@ mod home;
 mod part;
 mod store;
 
+pub use cache::CachedArtifacts;
 pub use error::ArtifactError;
 pub use file::{hash_file, read_verified, remove_leftovers, write_atomically};
 pub use hash::{Blake3, ParseHashError};

@@ -147,6 +147,19 @@ impl ArtifactStore {
         remove_if_there(&self.path(artifact))
     }
 
+    /// The artifacts that are there, by their names alone.
+    ///
+    /// # Errors
+    /// [`ArtifactError::Io`] if the folder cannot be read.
+    pub fn hashes(&self) -> Result<BTreeSet<Blake3>, ArtifactError> {
+        let mut hashes = BTreeSet::new();
+        for entry in fs::read_dir(&self.folder).map_err(context("list", &self.folder))? {
+            let name = entry.map_err(context("list", &self.folder))?.file_name();
+            hashes.extend(name.to_str().and_then(|name| name.parse::<Blake3>().ok()));
+        }
+        Ok(hashes)
+    }
+
     /// Removes every artifact that is not `live` and was not written or put again within `min_age`, and everything that
     /// interrupted writes left behind.
     ///

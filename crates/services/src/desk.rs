@@ -47,6 +47,36 @@ pub struct Desk {
 struct UnderWay {
     next: u64,
     jobs: BTreeMap<u64, Arc<dyn HeldJob>>,
+    /// Requests for jobs that have not been answered.
+    asking: usize,
+}
+
+impl UnderWay {
+    fn is_empty(&self) -> bool {
+        self.jobs.is_empty() && self.asking == 0
+    }
+}
+
+/// A request for a job.
+struct Asking<'a>(&'a Desk);
+
+impl<'a> Asking<'a> {
+    /// None once the process is to stop.
+    fn new(desk: &'a Desk) -> Option<Self> {
+        let mut under_way = desk.lock();
+        if desk.stop.is_raised() {
+            return None;
+        }
+        under_way.asking += 1;
+        Some(Self(desk))
+    }
+}
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        self.0.lock().asking -= 1;
+        self.0.changed.notify_all();
+    }
 }
 
 impl std::fmt::Debug for Desk {
@@ -109,8 +139,14 @@ impl Desk {
 
     /// Asks once for a job. Errors are logged and waited out: `None` means to try again, or to stop.
     pub fn lease(self: &Arc<Self>, filter: Filter, interrupt: &Stop) -> Option<DeskJob> {
-        match self.queue.lease(filter, LEASE_WAIT, interrupt) {
-            Ok(held) => held.map(|held| self.take(held)),
+        // A lease that comes while the process takes leave must be seen by [`Self::wait_empty`].
+        let asking = Asking::new(self)?;
+        let answer =
+            self.queue.lease(filter, LEASE_WAIT, interrupt).map(|held| held.map(|held| self.take(held)));
+        drop(asking);
+        match answer {
+            Ok(job) => job,
+            Err(_) if self.stop.is_raised() => None,
             Err(error) => {
                 tracing::warn!("no job can be had: {error}");
                 interrupt.wait_timeout(AFTER_ERROR);
@@ -128,11 +164,11 @@ impl Desk {
         DeskJob { desk: self.clone(), number, held, taken: Instant::now() }
     }
 
-    /// Waits until nothing is under way, `limit` at most.
+    /// Waits until nothing is under way or asked for, `limit` at most.
     pub fn wait_empty(&self, limit: Duration) -> bool {
         let jobs = self.lock();
-        let wait = self.changed.wait_timeout_while(jobs, limit, |jobs| !jobs.jobs.is_empty());
-        wait.unwrap_or_else(PoisonError::into_inner).0.jobs.is_empty()
+        let wait = self.changed.wait_timeout_while(jobs, limit, |jobs| !jobs.is_empty());
+        wait.unwrap_or_else(PoisonError::into_inner).0.is_empty()
     }
 
     /// Hands back everything that is under way. Whoever works on it finds the lease gone.

@@ -2,12 +2,12 @@
 
 use std::{
     collections::BTreeMap,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{mpsc, Arc},
     time::Duration,
 };
 
-use ingot_artifacts::{ArtifactStore, Artifacts};
+use ingot_artifacts::{ArtifactStore, Artifacts, CachedArtifacts};
 use ingot_house_keeper::{
     client::{Address, Client, ClientError, ClientOptions, HeldLease, Link, RemoteArtifacts},
     protocol::{Answer, Grant, Notice, ProverLoad, Registration, Request},
@@ -26,6 +26,8 @@ use crate::{
 
 /// How long a file may not get anywhere before the attempt fails: longer than a house keeper takes to be started again.
 const ARTIFACT_PATIENCE: Duration = Duration::from_secs(600);
+/// Room for copies of artifacts where the configuration says `auto`.
+const CACHE_BYTES: u64 = 1 << 30;
 /// How long the governor waits to hear what waits.
 const COUNTS_WAIT: Duration = Duration::from_secs(10);
 
@@ -45,6 +47,8 @@ pub struct RemoteHouseKeeper {
     token: Option<ingot_wire::Token>,
     shared_artifacts: Option<ArtifactStore>,
     heartbeat: Duration,
+    /// Folder and bytes of copies.
+    cache: Option<(PathBuf, u64)>,
 }
 
 impl RemoteHouseKeeper {
@@ -75,7 +79,20 @@ impl RemoteHouseKeeper {
             None => None,
         };
         let heartbeat = Duration::from_millis(host.heartbeat_ms);
-        Ok(Self { address, token, shared_artifacts, heartbeat })
+        let cache =
+            host.artifact_cache.map(|size| (host.state_dir.join("artifact-copies"), size.or(|| CACHE_BYTES)));
+        Ok(Self { address, token, shared_artifacts, heartbeat, cache })
+    }
+
+    /// With copies on this host, if they are wanted.
+    fn cached(&self, home: Arc<dyn Artifacts>) -> Result<Arc<dyn Artifacts>, ServiceError> {
+        let Some((folder, bytes)) = &self.cache else { return Ok(home) };
+        let cached = CachedArtifacts::new(home, folder, *bytes).map_err(|error| ServiceError::File {
+            action: "keep copies of artifacts in",
+            path: folder.clone(),
+            reason: error.to_string(),
+        })?;
+        Ok(Arc::new(cached))
     }
 }
 
@@ -87,12 +104,10 @@ impl Connect for RemoteHouseKeeper {
         let client = Client::start(options).map_err(|e| ServiceError::Client(e.to_string()))?;
         let artifacts: Arc<dyn Artifacts> = match &self.shared_artifacts {
             Some(store) => Arc::new(store.clone()),
-            None => Arc::new(RemoteArtifacts::new(
-                self.address.clone(),
-                self.token.clone(),
-                &name,
-                ARTIFACT_PATIENCE,
-            )),
+            None => {
+                let (address, token) = (self.address.clone(), self.token.clone());
+                self.cached(Arc::new(RemoteArtifacts::new(address, token, &name, ARTIFACT_PATIENCE)))?
+            }
         };
         Ok(Connection { queue: Arc::new(Remote { client, address: self.address.to_string() }), artifacts })
     }

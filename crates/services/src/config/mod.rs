@@ -92,6 +92,9 @@ pub struct HostConfig {
     pub state_dir: PathBuf,
     /// A folder of artifacts that the house keeper's node shares with this host; `None`: they go over the connection.
     pub shared_artifacts: Option<PathBuf>,
+    /// Room for copies of artifacts that came over the connection, in `state-dir`; nothing is kept by default. Worth it
+    /// where several workers of one host read the same files.
+    pub artifact_cache: Option<Size>,
     /// How log lines are written.
     pub log: LogFormat,
     /// How long a job that is almost done may still take when the process is asked to stop, in milliseconds.
@@ -109,6 +112,7 @@ impl Default for HostConfig {
             group: None,
             state_dir: "/var/lib/ingot".into(),
             shared_artifacts: None,
+            artifact_cache: None,
             log: LogFormat::Auto,
             stop_grace_ms: 300,
             heartbeat_ms: 3_000,
