@@ -42,6 +42,8 @@ pub struct Node {
     pub name: String,
     version: ProtocolVersion,
     set: Vec<(String, String)>,
+    through: Vec<String>,
+    environment: Vec<(String, String)>,
     log: PathBuf,
     child: Option<Child>,
     /// How often it was started.
@@ -57,6 +59,8 @@ impl Node {
             name: name.to_owned(),
             version: ProtocolVersion { minor: 99, patch: 0 },
             set: Vec::new(),
+            through: Vec::new(),
+            environment: Vec::new(),
             log: folder.join(format!("{name}.log")),
             child: None,
             starts: 0,
@@ -67,6 +71,18 @@ impl Node {
     pub fn set(&mut self, key: &str, value: impl ToString) -> &mut Self {
         self.set.retain(|(old, _)| old != key);
         self.set.push((key.to_owned(), value.to_string()));
+        self
+    }
+
+    /// Starts it through another command, which has to become it (`exec`) after preparing what surrounds it.
+    pub fn through(&mut self, command: impl IntoIterator<Item = String>) -> &mut Self {
+        self.through = command.into_iter().collect();
+        self
+    }
+
+    /// Sets a variable of its environment.
+    pub fn environment(&mut self, name: &str, value: impl ToString) -> &mut Self {
+        self.environment.push((name.to_owned(), value.to_string()));
         self
     }
 
@@ -90,7 +106,15 @@ impl Node {
             return Ok(());
         }
         let log = OpenOptions::new().create(true).append(true).open(&self.log)?;
-        let mut command = Command::new(&self.program);
+        let mut command = match self.through.split_first() {
+            None => Command::new(&self.program),
+            Some((first, rest)) => {
+                let mut command = Command::new(first);
+                command.args(rest).arg(&self.program);
+                command
+            }
+        };
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command.args(["--version-served", &self.version.to_string(), self.component.name()]);
         for (key, value) in &self.set {
             command.args(["--set", &format!("{key}={value}")]);

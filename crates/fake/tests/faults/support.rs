@@ -5,6 +5,7 @@ use std::{
     env,
     net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
+    sync::Arc,
     thread,
     time::{Duration, Instant},
 };
@@ -83,7 +84,7 @@ pub struct Cluster {
     /// What is submitted may fail so many times.
     pub max_attempts: u32,
     client: Client,
-    remote: RemoteArtifacts,
+    pub remote: Arc<RemoteArtifacts>,
     pub batches: Vec<Submitted>,
     _temporary: tempfile::TempDir,
 }
@@ -126,7 +127,7 @@ impl Cluster {
             nodes: BTreeMap::new(),
             address,
             client: Client::start(options).unwrap(),
-            remote: RemoteArtifacts::new(socket, None, "test", PATIENCE),
+            remote: Arc::new(RemoteArtifacts::new(socket, None, "test", PATIENCE)),
             folder,
             max_attempts: 5,
             batches: Vec::new(),
@@ -148,7 +149,12 @@ impl Cluster {
 
     /// With one worker of each kind as well; nothing is started.
     pub fn with_workers() -> Self {
-        let mut cluster = Self::new();
+        Self::with_workers_in(|folder| folder.join("hk"))
+    }
+
+    /// The same, with the house keeper's folder elsewhere.
+    pub fn with_workers_in(house_keeper_folder: impl FnOnce(&Path) -> PathBuf) -> Self {
+        let mut cluster = Self::with_folder(house_keeper_folder);
         cluster.add(ComponentName::WitnessGenerator, "wg");
         cluster.add(ComponentName::WitnessVectorGenerator, "wvg");
         cluster.add(ComponentName::CircuitProver, "prover");
@@ -271,8 +277,8 @@ impl Cluster {
     ) -> (Submitted, Submission) {
         let id = BatchId { chain: ChainId(1), batch: BatchNumber(number.try_into().unwrap()) };
         let inputs = to_bytes(batch).unwrap();
-        let witness_inputs =
-            put(&self.remote, role::WITNESS_INPUTS, &inputs).unwrap_or_else(|e| self.fail(&format!("{e:?}")));
+        let witness_inputs = put(&*self.remote, role::WITNESS_INPUTS, &inputs)
+            .unwrap_or_else(|e| self.fail(&format!("{e:?}")));
         let submission = Submission {
             batch: id,
             protocol_version: version,
