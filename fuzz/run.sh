@@ -5,7 +5,7 @@
 set -eu
 seconds=${1:?usage: fuzz/run.sh SECONDS [TARGET...]}
 shift
-[ $# -gt 0 ] || set -- control_frames handshake stream_header stream_opening chunks
+[ $# -gt 0 ] || set -- control_frames handshake stream_header stream_opening chunks house_keeper_messages
 cd "$(dirname "$0")"
 export RUSTC_BOOTSTRAP=1
 export RUSTFLAGS="--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \

@@ -76,14 +76,15 @@ impl SetupKey {
         Ok(Self { vk, hint, base, tree, variables_hint, witness_hint })
     }
 
-    /// Setup polynomials on all cosets of the verification key's LDE factor.
+    /// Setup polynomials on all cosets that the proof library's prover works on: those of the quotient's degree, or more
+    /// if the low-degree extension has more.
     pub fn lde(&self, worker: &Worker) -> SetupLde {
         SetupLde::from_base_trace(
             self.base.copy_permutation_polys.clone(),
             self.base.constant_columns.clone(),
             self.base.lookup_tables_columns.clone(),
             self.base.table_ids_column_idxes.clone(),
-            self.vk.fixed_parameters.fri_lde_factor,
+            self.vk.fixed_parameters.fri_lde_factor.max(self.vk.fixed_parameters.quotient_degree),
             worker,
             &mut <Packed as PrimeFieldLike>::Context::placeholder(),
         )

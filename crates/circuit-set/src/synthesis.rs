@@ -14,13 +14,15 @@ use boojum::{
         },
     },
     dag::StCircuitResolver,
-    field::traits::field_like::PrimeFieldLikeVectorized,
+    field::{goldilocks::GoldilocksField, traits::field_like::PrimeFieldLikeVectorized},
 };
+
+use ingot_field::{bit_reverse, Columns, CosetTwiddles, Level, Tree};
 
 use crate::{
     field::{
-        Ext, FinalizationHint, NativeVerifier, Packed, ProofConfig, ProvingAssembly, TreeHasher,
-        WitnessVector, Worker, F,
+        Ext, FinalizationHint, NativeVerifier, Packed, ProofConfig, ProvingAssembly, SetupBase, SetupTree,
+        Vk, WitnessVector, Worker, F,
     },
     SetError, SetupKey,
 };
@@ -87,9 +89,43 @@ pub fn setup_key<C: SetCircuit>(
 ) -> Result<SetupKey, SetError> {
     let (assembly, hint) = synthesize_with::<C, SetupCSConfig, Packed>(circuit, None);
     let hint = hint.ok_or_else(|| SetError::Inconsistent("setup made no finalization hint".into()))?;
-    let (base, _lde, vk, tree, variables_hint, witness_hint) =
-        assembly.get_full_setup::<TreeHasher>(worker, config.fri_lde_factor, config.merkle_tree_cap_size);
+    let (base, fixed_parameters, variables_hint, witness_hint) =
+        assembly.get_light_setup(worker, config.fri_lde_factor, config.merkle_tree_cap_size);
+    // The library would keep all extensions in memory, and make the base polynomials twice.
+    drop(assembly);
+    let tree = setup_tree(&base, config);
+    let vk = Vk { fixed_parameters, setup_merkle_tree_cap: tree.get_cap() };
     Ok(SetupKey { vk, hint, base, tree, variables_hint, witness_hint })
+}
+
+/// The tree over the setup polynomials: permutation polynomials, constants, lookup tables.
+fn setup_tree(base: &SetupBase, config: &ProofConfig) -> SetupTree {
+    let polynomials: Vec<&[F]> = (base.copy_permutation_polys.iter())
+        .chain(&base.constant_columns)
+        .chain(&base.lookup_tables_columns)
+        .map(|polynomial| Packed::slice_into_base_slice(&polynomial.storage))
+        .collect();
+    let rows_log2 = polynomials.first().map_or(0, |p| p.len().trailing_zeros());
+    let mut columns = Columns::zeros(rows_log2, polynomials.len());
+    for (index, polynomial) in polynomials.into_iter().enumerate() {
+        let column = columns.column_mut(index);
+        for (row, value) in polynomial.iter().enumerate() {
+            column[bit_reverse(row, rows_log2)] = value.0;
+        }
+    }
+    let level = Level::detect();
+    columns.interpolate(level, &CosetTwiddles::new(rows_log2, 1));
+    let lde_log2 = config.fri_lde_factor.trailing_zeros();
+    let tree = Tree::of_columns(level, &columns, lde_log2, config.merkle_tree_cap_size);
+    let mut layers = tree
+        .into_layers()
+        .into_iter()
+        .map(|layer| layer.into_iter().map(|d| d.map(GoldilocksField)).collect());
+    SetupTree {
+        cap_size: config.merkle_tree_cap_size,
+        leaf_hashes: layers.next().unwrap_or_default(),
+        node_hashes_enumerated_from_leafs: layers.collect(),
+    }
 }
 
 /// Synthesizes `circuit` into its witness vector.

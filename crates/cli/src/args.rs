@@ -144,6 +144,34 @@ pub(crate) enum BenchCommand {
         #[arg(long, default_value_t = 1 << 30)]
         bytes: usize,
     },
+    /// Our prover against the proof library's, on a circuit of the shape of ZKsync Era's widest; each in a process of
+    /// its own.
+    Prove(BenchProveArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BenchProveArgs {
+    /// log2 of the rows, several with commas; at least 13.
+    #[arg(long, value_delimiter = ',', default_values_t = [14, 16, 18])]
+    pub rows_log2: Vec<u32>,
+    /// Factor of the low-degree extension.
+    #[arg(long, default_value_t = 2)]
+    pub lde: usize,
+    /// Queries.
+    #[arg(long, default_value_t = 100)]
+    pub queries: usize,
+    /// Proofs of each, of which the fastest counts.
+    #[arg(long, default_value_t = 2)]
+    pub runs: usize,
+    /// Leave the proof library's prover out.
+    #[arg(long)]
+    pub only_own: bool,
+    /// Measure what is in this folder, and print the result for the process that asked.
+    #[arg(long, hide = true)]
+    pub measure: Option<PathBuf>,
+    /// Measure the proof library's prover.
+    #[arg(long, hide = true)]
+    pub library: bool,
 }
 
 /// Where data is kept.

@@ -21,6 +21,14 @@ impl Level {
         })
     }
 
+    /// Field elements in one vector.
+    pub const fn lanes(self) -> usize {
+        match self {
+            Self::Base => 4,
+            Self::Avx512 => 8,
+        }
+    }
+
     /// The best level of this host.
     #[cfg(target_arch = "x86_64")]
     pub fn host() -> Self {

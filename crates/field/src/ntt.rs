@@ -3,10 +3,12 @@
 //! With bit-reversed values every block of a layer has one twiddle, so the coset's shift lies in the twiddles and costs
 //! nothing, and no permutation is needed before or after.
 
+use std::sync::OnceLock;
+
 use crate::{
     dispatch,
     lanes::Lanes,
-    scalar::{self, inverse, mul, pow, root_of_unity},
+    scalar::{self, inverse, mul, pow, root_of_unity, GENERATOR},
     Level,
 };
 
@@ -17,7 +19,10 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct CosetTwiddles {
     forward: Vec<u64>,
-    backward: Vec<u64>,
+    /// The last layers' twiddles in the order in which tiles of 8 × 8 and of 4 × 4 elements take them.
+    tiles: [OnceLock<Vec<u64>>; 2],
+    /// Inverses of the forward ones, made when they are first wanted.
+    backward: OnceLock<Vec<u64>>,
     inverse_size: u64,
 }
 
@@ -55,21 +60,42 @@ impl CosetTwiddles {
                 }
             }
         }
-        let mut backward = forward.clone();
-        if size > 1 {
-            scalar::batch_inverse(&mut backward[1..size]);
-        }
-        Self { forward, backward, inverse_size: inverse(size as u64) }
+        let tiles = [OnceLock::new(), OnceLock::new()];
+        Self { forward, tiles, backward: OnceLock::new(), inverse_size: inverse(size as u64) }
     }
 
     /// Coefficients in natural order become values in bit-reversed order.
     pub fn to_values(&self, level: Level, data: &mut [u64]) {
-        forward(level, data, &self.forward);
+        let lanes = level.lanes();
+        let tiles = self.tiles[usize::from(lanes == 4)].get_or_init(|| self.tiled(lanes));
+        forward(level, data, &self.forward, tiles);
     }
 
     /// Values in bit-reversed order become coefficients in natural order.
     pub fn to_coefficients(&self, level: Level, data: &mut [u64]) {
-        backward(level, data, &self.backward, self.inverse_size);
+        let backward_twiddles = self.backward.get_or_init(|| {
+            let mut inverses = self.forward.clone();
+            let size = inverses.len();
+            scalar::batch_inverse(&mut inverses[1..size]);
+            inverses
+        });
+        backward(level, data, backward_twiddles, self.inverse_size);
+    }
+
+    /// For each tile of `lanes` blocks of `lanes` elements: for each group of each of its layers, one twiddle a block.
+    fn tiled(&self, lanes: usize) -> Vec<u64> {
+        let blocks = self.forward.len() / lanes;
+        let mut out = Vec::with_capacity(self.forward.len());
+        for first in (0..blocks / lanes * lanes).step_by(lanes) {
+            let mut groups = 1;
+            while groups < lanes {
+                for group in 0..groups {
+                    out.extend((0..lanes).map(|lane| self.forward[(blocks + first + lane) * groups + group]));
+                }
+                groups *= 2;
+            }
+        }
+        out
     }
 }
 
@@ -99,31 +125,33 @@ pub fn point(coset: u64, log2: u32, index: usize) -> u64 {
     mul(coset, pow(root_of_unity(log2), bit_reverse(index, log2) as u64))
 }
 
+/// The shift of coset `index`, in bit-reversed order, of 2^`lde_log2` that make up a domain of 2^`domain_log2` points:
+/// 7 · ω^bitrev(index).
+pub fn coset(domain_log2: u32, lde_log2: u32, index: usize) -> u64 {
+    mul(GENERATOR, pow(root_of_unity(domain_log2), bit_reverse(index, lde_log2) as u64))
+}
+
 /// Elements per pass that stays in cache: transforms above it go layer by layer only down to blocks of this size.
 const CACHED: usize = 1 << 13;
 
 #[inline(always)]
-fn forward_with<L: Lanes>(data: &mut [u64], twiddles: &[u64]) {
-    forward_block::<L>(data, twiddles, 1, 0);
+fn forward_with<L: Lanes>(data: &mut [u64], twiddles: &[u64], tiles: &[u64]) {
+    forward_block::<L>(data, twiddles, tiles);
 }
 
-/// Transforms the block `index` of `blocks` (so `data.len() · blocks` elements in all): large ones by halves, depth first.
+/// Large layers breadth first, down to blocks that stay in the cache.
 #[inline(always)]
-fn forward_block<L: Lanes>(data: &mut [u64], twiddles: &[u64], blocks: usize, index: usize) {
+fn forward_block<L: Lanes>(data: &mut [u64], twiddles: &[u64], tiles: &[u64]) {
     let size = data.len();
-    // An explicit walk: recursion cannot be inlined. Blocks larger than the cache are split breadth first.
     let mut layer = 1;
     while size / layer > CACHED {
-        for k in 0..layer {
-            let block = &mut data[k * (size / layer)..(k + 1) * (size / layer)];
-            butterflies::<L>(block, twiddles[blocks * layer + index * layer + k]);
+        for (k, block) in data.chunks_exact_mut(size / layer).enumerate() {
+            butterflies::<L>(block, twiddles[layer + k]);
         }
         layer *= 2;
     }
-    let cached = size / layer;
-    for k in 0..layer {
-        let block = &mut data[k * cached..(k + 1) * cached];
-        forward_cached::<L>(block, twiddles, blocks * layer, index * layer + k);
+    for (k, block) in data.chunks_exact_mut(size / layer).enumerate() {
+        forward_cached::<L>(block, twiddles, tiles, layer, k);
     }
 }
 
@@ -145,23 +173,56 @@ fn butterflies<L: Lanes>(block: &mut [u64], twiddle: u64) {
     }
 }
 
+/// Two layers in one pass over a block.
 #[inline(always)]
-fn forward_cached<L: Lanes>(data: &mut [u64], twiddles: &[u64], blocks: usize, index: usize) {
+fn butterflies_twice<L: Lanes>(block: &mut [u64], outer: u64, inner: [u64; 2]) {
+    let (outer, [even, odd]) = (L::splat(outer), inner.map(L::splat));
+    let (low, high) = block.split_at_mut(block.len() / 2);
+    let (a, b) = low.split_at_mut(low.len() / 2);
+    let (c, d) = high.split_at_mut(high.len() / 2);
+    let a = a.chunks_exact_mut(L::N).zip(b.chunks_exact_mut(L::N));
+    let c = c.chunks_exact_mut(L::N).zip(d.chunks_exact_mut(L::N));
+    for ((a, b), (c, d)) in a.zip(c) {
+        let (tc, td) = (L::load(c).mul(outer), L::load(d).mul(outer));
+        let (xa, xb) = (L::load(a), L::load(b));
+        let (tb, td) = (xb.add(td).mul(even), xb.sub(td).mul(odd));
+        let (xa, xc) = (xa.add(tc), xa.sub(tc));
+        xa.add(tb).store(a);
+        xa.sub(tb).store(b);
+        xc.add(td).store(c);
+        xc.sub(td).store(d);
+    }
+}
+
+#[inline(always)]
+fn forward_cached<L: Lanes>(data: &mut [u64], twiddles: &[u64], tiles: &[u64], blocks: usize, index: usize) {
     let size = data.len();
     let mut layer = 1;
     // Down to blocks of N elements; then N of those at a time, transposed.
     let last = if size >= L::N * L::N { L::N } else { 1 };
     while size / layer > last {
         let length = size / layer;
-        for (k, block) in data.chunks_exact_mut(length).enumerate() {
-            butterflies::<L>(block, twiddles[(blocks + index) * layer + k]);
+        let first = (blocks + index) * layer;
+        if length / 4 >= last.max(L::N) {
+            for (k, block) in data.chunks_exact_mut(length).enumerate() {
+                let k = first + k;
+                butterflies_twice::<L>(block, twiddles[k], [twiddles[2 * k], twiddles[2 * k + 1]]);
+            }
+            layer *= 4;
+        } else {
+            for (k, block) in data.chunks_exact_mut(length).enumerate() {
+                butterflies::<L>(block, twiddles[first + k]);
+            }
+            layer *= 2;
         }
-        layer *= 2;
     }
     if last == 1 {
         return;
     }
-    for (tile, square) in data.chunks_exact_mut(L::N * L::N).enumerate() {
+    let per_tile = (L::N - 1) * L::N;
+    let tiles = &tiles[index * (size / (L::N * L::N)) * per_tile..];
+    for (square, tile) in data.chunks_exact_mut(L::N * L::N).zip(tiles.chunks_exact(per_tile)) {
+        let mut tile = tile.chunks_exact(L::N);
         let mut rows = [L::splat(0); 8];
         for i in 0..L::N {
             rows[i] = L::load(&square[i * L::N..]);
@@ -171,11 +232,8 @@ fn forward_cached<L: Lanes>(data: &mut [u64], twiddles: &[u64], blocks: usize, i
         let mut half = L::N / 2;
         let mut groups = 1;
         while half > 0 {
-            for group in 0..groups {
-                let w = strided::<L>(
-                    &twiddles[((blocks + index) * layer + tile * L::N) * groups + group..],
-                    groups,
-                );
+            for (group, w) in (0..groups).zip(&mut tile) {
+                let w = L::load(w);
                 for i in group * 2 * half..group * 2 * half + half {
                     let t = rows[i + half].mul(w);
                     let x = rows[i];
@@ -191,16 +249,6 @@ fn forward_cached<L: Lanes>(data: &mut [u64], twiddles: &[u64], blocks: usize, i
             rows[i].store(&mut square[i * L::N..]);
         }
     }
-}
-
-/// Every `stride`-th element, one a lane.
-#[inline(always)]
-fn strided<L: Lanes>(from: &[u64], stride: usize) -> L {
-    let mut lanes = [0; 8];
-    for lane in 0..L::N {
-        lanes[lane] = from[lane * stride];
-    }
-    L::load(&lanes)
 }
 
 #[inline(always)]
@@ -238,7 +286,7 @@ fn backward_with<L: Lanes>(data: &mut [u64], twiddles: &[u64], inverse_size: u64
 }
 
 dispatch! {
-    fn forward = forward_with where (data: &mut [u64], twiddles: &[u64])
+    fn forward = forward_with where (data: &mut [u64], twiddles: &[u64], tiles: &[u64])
 }
 dispatch! {
     fn backward = backward_with where (data: &mut [u64], twiddles: &[u64], inverse_size: u64)

@@ -2,12 +2,9 @@
 //! between the protocol and the device.
 
 use ingot_circuit_set::{field::WitnessVector, GateSet, SetupKey};
-use ingot_field::Ext;
+use ingot_field::{Digest, Ext};
 
 use crate::{protocol::PowSeed, Layout, ProverError};
-
-/// A Merkle digest: four canonical field elements.
-pub type Digest = [u64; 4];
 
 /// Challenges of stage 2.
 #[derive(Clone, Copy, Debug)]

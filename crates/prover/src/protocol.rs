@@ -1,7 +1,7 @@
 //! The protocol: what is committed, in which order challenges are drawn, what is opened. It computes on a [`Device`] and
 //! gives the same bytes as the proof library's own prover.
 
-use std::marker::PhantomData;
+use std::{marker::PhantomData, time::Instant};
 
 use boojum::{
     cs::implementations::{
@@ -12,10 +12,10 @@ use boojum::{
     field::{goldilocks::GoldilocksField as F, ExtensionField, U64Representable as _},
 };
 use ingot_circuit_set::field::{Proof, ProofConfig, Transcript, TreeHasher, Vk, WitnessVector};
-use ingot_field::{mul, pow, root_of_unity, Ext};
+use ingot_field::{pow, root_of_unity, Digest, Ext};
 
 use crate::{
-    device::{Device, Digest, Leaf, Opening, Part, Stage2Challenges},
+    device::{Device, Leaf, Opening, Part, Stage2Challenges},
     Layout, ProverError,
 };
 
@@ -104,6 +104,17 @@ fn oracle_query(leaf: Leaf) -> OracleQuery<F, TreeHasher> {
     }
 }
 
+/// Says how long each step took, at debug level.
+struct Steps(Instant);
+
+impl Steps {
+    fn done(&mut self, step: &'static str) {
+        let now = Instant::now();
+        tracing::debug!(MICROSECONDS = now.duration_since(self.0).as_micros() as u64, "{step}");
+        self.0 = now;
+    }
+}
+
 /// Proves `witness` on `device`.
 ///
 /// # Errors
@@ -119,7 +130,9 @@ pub fn prove_on<D: Device>(
     let mut transcript = Transcript::new(());
     transcript.witness_merkle_tree_cap(&vk.setup_merkle_tree_cap);
 
+    let mut steps = Steps(Instant::now());
     let witness_columns = device.witness(setup, layout, witness);
+    steps.done("witness columns");
     let omega = root_of_unity(layout.rows_log2);
     let by_row: Vec<(Ext, Vec<usize>)> = layout
         .public_inputs_by_row()
@@ -138,9 +151,13 @@ pub fn prove_on<D: Device>(
         transcript.witness_field_elements(&[input]);
     }
 
+    steps.done("public inputs");
+
     // Round 1: the witness.
     let witness_tree = device.commit(layout, &witness_columns);
     let witness_oracle_cap = absorb_cap(&mut transcript, &device.cap(&witness_tree));
+
+    steps.done("witness tree");
 
     // Round 2: copy permutation and lookups.
     let mut challenges = Stage2Challenges {
@@ -154,14 +171,20 @@ pub fn prove_on<D: Device>(
         challenges.lookup_gamma = challenge(&mut transcript);
     }
     let stage2 = device.stage2(setup, layout, &witness_columns, &challenges)?;
+    steps.done("stage 2");
     let stage2_tree = device.commit(layout, &stage2);
     let stage_2_oracle_cap = absorb_cap(&mut transcript, &device.cap(&stage2_tree));
+
+    steps.done("stage 2 tree");
 
     // Round 3: the quotient.
     let alpha = challenge(&mut transcript);
     let quotient = device.quotient(setup, layout, &witness_columns, &stage2, &challenges, alpha)?;
+    steps.done("quotient");
     let quotient_tree = device.commit(layout, &quotient);
     let quotient_oracle_cap = absorb_cap(&mut transcript, &device.cap(&quotient_tree));
+
+    steps.done("quotient tree");
 
     // Round 4: openings.
     let z = challenge(&mut transcript);
@@ -189,6 +212,8 @@ pub fn prove_on<D: Device>(
     let values_at_z_omega = absorb_values(&mut transcript, &values_z_omega);
     let values_0 = device.evaluate(&at_0, Ext::ZERO);
     let values_at_0 = absorb_values(&mut transcript, &values_0);
+
+    steps.done("openings");
 
     // Round 5: DEEP.
     let mut powers = {
@@ -222,6 +247,8 @@ pub fn prove_on<D: Device>(
     let base_codeword = device.deep(layout, &openings)?;
     drop(openings);
 
+    steps.done("DEEP");
+
     // Round 6: FRI.
     let schedule = &layout.schedule;
     let mut codewords = vec![base_codeword];
@@ -245,6 +272,8 @@ pub fn prove_on<D: Device>(
         transcript.witness_field_elements(monomials);
     }
 
+    steps.done("FRI");
+
     // Round 7: proof of work.
     let pow_challenge = match schedule.pow_bits {
         0 => 0,
@@ -261,6 +290,8 @@ pub fn prove_on<D: Device>(
             nonce
         }
     };
+
+    steps.done("proof of work");
 
     // Round 8: queries.
     let domain_log2 = layout.rows_log2 + layout.lde_log2;
@@ -295,6 +326,8 @@ pub fn prove_on<D: Device>(
         })
         .collect();
 
+    steps.done("queries");
+
     let mut caps = caps.into_iter();
     Ok(Proof {
         proof_config: config.clone(),
@@ -312,12 +345,4 @@ pub fn prove_on<D: Device>(
         pow_challenge,
         _marker: PhantomData,
     })
-}
-
-/// Coset of the whole domain's place `coset` in bit-reversed order: 7 · ω^bitrev(coset).
-pub fn coset(domain_log2: u32, lde_log2: u32, coset: usize) -> u64 {
-    mul(
-        ingot_field::GENERATOR,
-        pow(root_of_unity(domain_log2), ingot_field::bit_reverse(coset, lde_log2) as u64),
-    )
 }

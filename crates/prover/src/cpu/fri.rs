@@ -4,11 +4,11 @@
 //! f(−x)) / x of each two. A fold by 2^k takes k steps with c, c², c⁴, …
 
 use ingot_field::{
-    bit_reverse, canonical, inverse, mul, root_of_unity, CosetTwiddles, Ext, Level, GENERATOR,
+    bit_reverse, canonical, coset, inverse, mul, root_of_unity, CosetTwiddles, Ext, Level, GENERATOR,
 };
 use rayon::prelude::*;
 
-use crate::{protocol::coset, ProverError};
+use crate::ProverError;
 
 /// Places handled by one task.
 const TASK_PLACES: usize = 2048;

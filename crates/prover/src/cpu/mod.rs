@@ -1,6 +1,5 @@
 //! The CPU device: all cores, the widest SIMD of the host, memory for one coset beside the coefficients.
 
-mod columns;
 mod fri;
 mod grind;
 mod inverse;
@@ -10,19 +9,16 @@ mod query;
 mod quotient;
 mod setup;
 mod stage2;
-mod tree;
 
 use ingot_circuit_set::{field::WitnessVector, GateSet, SetupKey};
-use ingot_field::{bit_reverse, canonical, CosetTwiddles, Ext, Level};
+use ingot_field::{bit_reverse, canonical, Columns, CosetTwiddles, Digest, Ext, Level, Tree};
 use rayon::prelude::*;
 
-pub use columns::Columns;
 pub use fri::Codeword;
 pub use setup::CpuSetup;
-pub use tree::Tree;
 
 use crate::{
-    device::{Device, Digest, Leaf, Opening, Part, Stage2Challenges},
+    device::{Device, Leaf, Opening, Part, Stage2Challenges},
     protocol::PowSeed,
     Layout, ProverError,
 };
@@ -81,8 +77,7 @@ impl Device for CpuDevice {
             }
         });
         if layout.lookup.is_some() {
-            let multiplicities = layout.variables + layout.witnesses;
-            let column = &mut columns.data_mut()[multiplicities << rows_log2..];
+            let column = columns.column_mut(layout.variables + layout.witnesses);
             for (row, &multiplicity) in witness.multiplicities.iter().enumerate().take(layout.rows()) {
                 column[bit_reverse(row, rows_log2)] = u64::from(multiplicity);
             }

@@ -1,9 +1,8 @@
 //! Values of polynomials at a point, and the DEEP combination, both from coefficients: no coset is needed for either.
 
-use ingot_field::{add, dispatch, Ext, ExtLanes, Lanes, Level};
+use ingot_field::{add, dispatch, Columns, Ext, ExtLanes, Lanes, Level};
 use rayon::prelude::*;
 
-use super::columns::Columns;
 use crate::{
     device::{Opening, Part},
     Layout, ProverError,

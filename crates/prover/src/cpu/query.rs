@@ -1,10 +1,9 @@
 //! Leaves of an oracle, recomputed from coefficients: no extension is kept for them.
 
-use ingot_field::{canonical, dispatch, point, CosetTwiddles, Lanes, Level, GENERATOR};
+use ingot_field::{canonical, coset, dispatch, point, Columns, CosetTwiddles, Lanes, Level, Tree, GENERATOR};
 use rayon::prelude::*;
 
-use super::{columns::Columns, tree::Tree};
-use crate::{device::Leaf, protocol::coset};
+use crate::device::Leaf;
 
 /// Points evaluated together by Horner's rule, one a lane; several vectors of them hide the products' latency.
 const VECTORS: usize = 6;

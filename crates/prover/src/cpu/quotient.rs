@@ -1,20 +1,23 @@
 //! The quotient: all constraints on each coset of its degree, combined with powers of α, divided by x^n − 1.
 
 use ingot_field::{
-    canonical, dispatch, inverse, pow, sub, CosetTwiddles, Ext, ExtLanes, Lanes, Level, GENERATOR,
+    canonical, coset, dispatch, inverse, pow, sub, Columns, CosetTwiddles, Ext, ExtLanes, Lanes, Level,
+    GENERATOR,
 };
 use rayon::prelude::*;
 
 use super::{
-    columns::Columns,
     inverse::invert,
     program::{Base, Register, BLOCK},
     setup::CpuSetup,
 };
-use crate::{device::Stage2Challenges, protocol::coset, Layout, ProverError};
+use crate::{device::Stage2Challenges, Layout, ProverError};
 
 /// Rows handled by one task: enough to pay for filling a program's constants.
 const TASK_ROWS: usize = 1024;
+
+/// Vectors of rows whose products are made together: so many lines of each column are read at once.
+const COPY_VECTORS: usize = 4;
 
 /// Powers of α by what they weigh.
 struct Weights<'a> {
@@ -105,12 +108,12 @@ pub fn quotient(
     if [&c0, &c1].iter().any(|c| c.last().is_none_or(|&x| canonical(x) != 0)) {
         return Err(ProverError::Unsatisfied { what: "the constraints do not vanish on all rows" });
     }
-    let mut data = Vec::with_capacity(2 * rows * degree);
-    for (c0, c1) in c0.chunks_exact(rows).zip(c1.chunks_exact(rows)) {
-        data.extend_from_slice(c0);
-        data.extend_from_slice(c1);
+    let mut columns = Columns::zeros(rows_log2, 2 * degree);
+    for ([to0, to1], (c0, c1)) in columns.pairs_mut().zip(c0.chunks_exact(rows).zip(c1.chunks_exact(rows))) {
+        to0.copy_from_slice(c0);
+        to1.copy_from_slice(c1);
     }
-    Ok(Columns::from_flat(rows_log2, data))
+    Ok(columns)
 }
 
 dispatch! {
@@ -239,27 +242,39 @@ fn copy_terms<L: Lanes>(coset: &Coset<'_>, start: usize, c0: &mut [u64], c1: &mu
     let vanishing = L::splat(coset.vanishing);
     let (first_row, one) = (ExtLanes::<L>::splat(coset.weights.first_row), ExtLanes::<L>::splat(Ext::ONE));
     let (beta, gamma) = (ExtLanes::<L>::splat(challenges.beta), ExtLanes::<L>::splat(challenges.gamma));
-    let width = layout.quotient_degree;
     for at in (0..rows).step_by(L::N) {
         let l1 = L::load(&below[at..]).mul(vanishing);
-        let mut sum = load::<L>(z, start + at).sub(one).scale(l1).mul(first_row);
-        let point = L::load(&x[at..]);
+        accumulate(c0, c1, at, load::<L>(z, start + at).sub(one).scale(l1).mul(first_row));
+    }
+    let width = layout.quotient_degree;
+    let zero = ExtLanes::<L>::splat(Ext::ZERO);
+    for block in (0..rows).step_by(COPY_VECTORS * L::N) {
         for (step, &weight) in coset.weights.products.iter().enumerate() {
-            let columns = step * width..((step + 1) * width).min(layout.variables);
-            let mut right = load::<L>([coset.stage2[2 * step], coset.stage2[2 * step + 1]], start + at);
-            let mut left = match step == layout.partial_products {
-                true => load::<L>([&z_next[0], &z_next[1]], at),
-                false => load::<L>([coset.stage2[2 * step + 2], coset.stage2[2 * step + 3]], start + at),
-            };
-            for column in columns {
-                let w = L::load(&coset.witness[column][start + at..]);
-                let w_gamma = ExtLanes(w.add(gamma.0), gamma.1);
-                let sigma = L::load(&coset.fixed[column][start + at..]);
-                left = left.mul(w_gamma.add_scaled(sigma, beta));
-                right = right.mul(w_gamma.add_scaled(point, ExtLanes::splat(coset.beta_cosets[column])));
+            let right_start = [coset.stage2[2 * step], coset.stage2[2 * step + 1]];
+            let last = step == layout.partial_products;
+            let (mut left, mut right) = ([zero; COPY_VECTORS], [zero; COPY_VECTORS]);
+            for i in 0..COPY_VECTORS {
+                let at = block + i * L::N;
+                right[i] = load::<L>(right_start, start + at);
+                left[i] = match last {
+                    true => load::<L>([&z_next[0], &z_next[1]], at),
+                    false => load::<L>([coset.stage2[2 * step + 2], coset.stage2[2 * step + 3]], start + at),
+                };
             }
-            sum = sum.add(left.sub(right).mul(ExtLanes::splat(weight)));
+            for column in step * width..((step + 1) * width).min(layout.variables) {
+                let (variable, sigma) = (coset.witness[column], coset.fixed[column]);
+                let beta_coset = ExtLanes::<L>::splat(coset.beta_cosets[column]);
+                for i in 0..COPY_VECTORS {
+                    let at = block + i * L::N;
+                    let w_gamma = ExtLanes(L::load(&variable[start + at..]).add(gamma.0), gamma.1);
+                    left[i] = left[i].mul(w_gamma.add_scaled(L::load(&sigma[start + at..]), beta));
+                    right[i] = right[i].mul(w_gamma.add_scaled(L::load(&x[at..]), beta_coset));
+                }
+            }
+            for i in 0..COPY_VECTORS {
+                let term = left[i].sub(right[i]).mul(ExtLanes::splat(weight));
+                accumulate(c0, c1, block + i * L::N, term);
+            }
         }
-        accumulate(c0, c1, at, sum);
     }
 }

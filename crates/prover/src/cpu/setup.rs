@@ -10,9 +10,9 @@ use ingot_circuit_set::{
     field::{Packed, F},
     GateSet, SetupKey,
 };
-use ingot_field::{bit_reverse, canonical, mul, root_of_unity, CosetTwiddles, Level};
+use ingot_field::{bit_reverse, canonical, mul, root_of_unity, Columns, CosetTwiddles, Level, Tree};
 
-use super::{columns::Columns, program::Program, tree::Tree};
+use super::program::Program;
 use crate::{Layout, ProverError};
 
 /// A gate over general-purpose columns.
@@ -82,17 +82,17 @@ impl CpuSetup {
             .iter()
             .chain(&base.constant_columns)
             .chain(&base.lookup_tables_columns);
-        let mut data = vec![0; layout.setup_columns() << rows_log2];
-        for (to, polynomial) in data.chunks_exact_mut(rows).zip(polynomials) {
+        let mut columns = Columns::zeros(rows_log2, layout.setup_columns());
+        for (index, polynomial) in polynomials.enumerate() {
             let values = Packed::slice_into_base_slice(&polynomial.storage);
             if values.len() != rows {
                 return error("rows", rows, values.len());
             }
+            let to = columns.column_mut(index);
             for (row, value) in values.iter().enumerate() {
                 to[bit_reverse(row, rows_log2)] = canonical(value.0);
             }
         }
-        let mut columns = Columns::from_flat(rows_log2, data);
         columns.interpolate(level, &CosetTwiddles::new(rows_log2, 1));
 
         let digests = |layer: &[[F; 4]]| layer.iter().map(|d| d.map(|x| canonical(x.0))).collect::<Vec<_>>();

@@ -3,10 +3,10 @@
 //! With k_i the coset of column i and σ its permutation polynomial, row x contributes Π (w_i + β k_i x + γ) / (w_i + β σ_i +
 //! γ); z is the running product over rows, and the partial products cut each step into pieces of the quotient's degree.
 
-use ingot_field::{bit_reverse_in_place, dispatch, mul, CosetTwiddles, Ext, ExtLanes, Lanes, Level};
+use ingot_field::{bit_reverse_in_place, dispatch, mul, Columns, CosetTwiddles, Ext, ExtLanes, Lanes, Level};
 use rayon::prelude::*;
 
-use super::{columns::Columns, inverse::invert, setup::CpuSetup};
+use super::{inverse::invert, setup::CpuSetup};
 use crate::{device::Stage2Challenges, Layout, ProverError};
 
 /// Rows handled by one task.
@@ -94,13 +94,12 @@ pub fn stage2(
     witness: &Columns,
     challenges: &Stage2Challenges,
 ) -> Result<Columns, ProverError> {
-    let (rows_log2, rows) = (layout.rows_log2, layout.rows());
-    let base = CosetTwiddles::new(rows_log2, 1);
+    let base = CosetTwiddles::new(layout.rows_log2, 1);
     let mut out = copy_permutation(level, setup, layout, witness, challenges, &base)?;
     if layout.lookup.is_some() {
         out.append(lookups(level, setup, layout, witness, challenges, &base));
     }
-    debug_assert_eq!(out.count() * rows, layout.stage2_columns() << rows_log2);
+    debug_assert_eq!(out.count(), layout.stage2_columns());
     out.interpolate(level, &base);
     Ok(out)
 }
@@ -118,14 +117,13 @@ fn copy_permutation(
     // Columns 2 j, 2 j + 1 first hold the fraction of chunk j, in the end z and the partial products.
     let mut out = Columns::zeros(rows_log2, 2 * chunks);
     let mut values = Columns::zeros(rows_log2, 2 * width);
-    let mut denominators = Columns::zeros(rows_log2, 2);
-    for (chunk, pair) in out.data_mut().chunks_exact_mut(2 * rows).enumerate() {
+    let mut denominators = [vec![0; rows], vec![0; rows]];
+    for (chunk, [n0, n1]) in out.pairs_mut().enumerate() {
         let columns = chunk * width..((chunk + 1) * width).min(layout.variables);
         let count = columns.len();
         witness.values_into(level, base, columns.clone(), &mut values, 0);
         setup.columns.values_into(level, base, columns.clone(), &mut values, count);
-        let (n0, n1) = pair.split_at_mut(rows);
-        let (d0, d1) = denominators.data_mut().split_at_mut(rows);
+        let [d0, d1] = &mut denominators;
         let beta_cosets: Vec<Ext> =
             setup.copy_cosets[columns].iter().map(|&k| challenges.beta.scale(k)).collect();
         let values = &values;
@@ -145,22 +143,19 @@ fn copy_permutation(
                 multiply(level, [n0, n1], [d0, d1]);
             });
     }
-    let [z0, z1] = running_product(level, &out, chunks)?;
     // Fractions become running products: partial product j is z times fractions 0 to j, and the last fraction goes.
-    let (first, rest) = out.data_mut().split_at_mut(2 * rows);
-    let mut previous = [z0, z1];
-    let mut fraction = first.to_vec();
-    first[..rows].copy_from_slice(&previous[0]);
-    first[rows..].copy_from_slice(&previous[1]);
-    for pair in rest.chunks_exact_mut(2 * rows) {
-        let [p0, p1] = &mut previous;
+    let mut product = running_product(level, &out, chunks)?;
+    let mut fraction = [vec![0; rows], vec![0; rows]];
+    for pair in out.pairs_mut() {
+        for ((column, product), fraction) in pair.into_iter().zip(&product).zip(&mut fraction) {
+            fraction.copy_from_slice(column);
+            column.copy_from_slice(product);
+        }
+        let ([p0, p1], [f0, f1]) = (&mut product, &fraction);
         p0.par_chunks_mut(TASK_ROWS)
             .zip(p1.par_chunks_mut(TASK_ROWS))
-            .zip(fraction[..rows].par_chunks(TASK_ROWS).zip(fraction[rows..].par_chunks(TASK_ROWS)))
+            .zip(f0.par_chunks(TASK_ROWS).zip(f1.par_chunks(TASK_ROWS)))
             .for_each(|((p0, p1), (f0, f1))| multiply(level, [p0, p1], [f0, f1]));
-        fraction.copy_from_slice(pair);
-        pair[..rows].copy_from_slice(&previous[0]);
-        pair[rows..].copy_from_slice(&previous[1]);
     }
     Ok(out)
 }
@@ -223,12 +218,12 @@ fn lookups(
     base: &CosetTwiddles,
 ) -> Columns {
     let Some(lookup) = &layout.lookup else { return Columns::zeros(layout.rows_log2, 0) };
-    let (rows_log2, rows) = (layout.rows_log2, layout.rows());
+    let rows_log2 = layout.rows_log2;
     let gammas = challenges.lookup_gamma.powers(lookup.table_columns);
     let mut out = Columns::zeros(rows_log2, 2 * layout.lookup_terms());
     let width = lookup.columns.max(lookup.table_columns);
     let mut values = Columns::zeros(rows_log2, width + 1);
-    for (term, pair) in out.data_mut().chunks_exact_mut(2 * rows).enumerate() {
+    for (term, [c0, c1]) in out.pairs_mut().enumerate() {
         let count = if term < lookup.subarguments {
             let first = lookup.first_variable + term * lookup.columns;
             witness.values_into(level, base, first..first + lookup.columns, &mut values, 0);
@@ -242,7 +237,6 @@ fn lookups(
             setup.columns.values_into(level, base, first..first + lookup.table_columns, &mut values, 0);
             lookup.table_columns
         };
-        let (c0, c1) = pair.split_at_mut(rows);
         let values = &values;
         c0.par_chunks_mut(TASK_ROWS).zip(c1.par_chunks_mut(TASK_ROWS)).enumerate().for_each(
             |(task, (c0, c1))| {

@@ -1,13 +1,15 @@
 //! Merkle trees over rows of columns, with a cap.
 
-use ingot_field::{
-    poseidon2::{hash_chunks, hash_pairs, hash_rows},
-    CosetTwiddles, Level,
-};
 use rayon::prelude::*;
 
-use super::columns::Columns;
-use crate::{device::Digest, protocol::coset};
+use crate::{
+    coset,
+    poseidon2::{hash_chunks, hash_pairs, hash_rows},
+    Columns, CosetTwiddles, Level,
+};
+
+/// A Merkle digest: four canonical field elements.
+pub type Digest = [u64; 4];
 
 /// Leaves hashed by one task.
 const TASK_LEAVES: usize = 512;
@@ -64,6 +66,11 @@ impl Tree {
             hash_chunks(level, &[&c0[start..], &c1[start..]], 1 << leaf_log2, leaves);
         });
         Self::new(level, leaves, cap_size)
+    }
+
+    /// All layers: leaves first, cap last.
+    pub fn into_layers(self) -> Vec<Vec<Digest>> {
+        self.layers
     }
 
     /// The cap.
