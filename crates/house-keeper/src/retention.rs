@@ -71,7 +71,7 @@ struct Orphans {
 
 impl Orphans {
     /// Those of `there` that may not go: named ones, and orphans that are too new.
-    fn to_keep(
+    fn kept_ones(
         &mut self,
         there: &BTreeSet<Blake3>,
         live: &BTreeSet<Blake3>,
@@ -152,7 +152,7 @@ impl Keeper {
                 let live: BTreeSet<Blake3> = named.iter().filter_map(|file| file.hash.parse().ok()).collect();
                 let spawned = Builder::new().name("collect".into()).spawn(move || {
                     let keep = artifacts.hashes().map(|there| {
-                        orphans.lock().unwrap_or_else(PoisonError::into_inner).to_keep(&there, &live, age)
+                        orphans.lock().unwrap_or_else(PoisonError::into_inner).kept_ones(&there, &live, age)
                     });
                     // What is stored from here on is not known as an orphan, and must not go.
                     match keep.and_then(|mut keep| {
