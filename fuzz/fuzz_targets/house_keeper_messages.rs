@@ -1,7 +1,9 @@
 //! Everything that is said between the house keeper and its peers: whatever bytes come, decoding ends, and what was decoded
 //! says the same when it is encoded and decoded again.
 #![no_main]
-use ingot_house_keeper::protocol::{ArtifactReply, ArtifactRequest, FromHouseKeeper, Registration, ToHouseKeeper};
+use ingot_house_keeper::protocol::{
+    ArtifactReply, ArtifactRequest, FromHouseKeeper, Registration, ToHouseKeeper,
+};
 use libfuzzer_sys::fuzz_target;
 use serde::{de::DeserializeOwned, Serialize};
 

@@ -11,7 +11,7 @@ use std::{
     time::SystemTime,
 };
 
-use crate::{file::context, ArtifactError, ArtifactRef, ArtifactStore, Artifacts};
+use crate::{file::context, ArtifactError, ArtifactRef, ArtifactStore, Artifacts, Blake3};
 
 /// Artifacts of another home, of which the ones used last are kept in a folder of this host.
 ///
@@ -23,6 +23,8 @@ pub struct CachedArtifacts {
     limit_bytes: u64,
     /// Bytes in the folder, as far as this process knows.
     bytes: AtomicU64,
+    /// Bytes that this process added since it last looked.
+    added: AtomicU64,
 }
 
 impl std::fmt::Debug for CachedArtifacts {
@@ -42,7 +44,13 @@ impl CachedArtifacts {
         folder: impl Into<PathBuf>,
         limit_bytes: u64,
     ) -> Result<Self, ArtifactError> {
-        let this = Self { home, copies: ArtifactStore::open(folder)?, limit_bytes, bytes: AtomicU64::new(0) };
+        let this = Self {
+            home,
+            copies: ArtifactStore::open(folder)?,
+            limit_bytes,
+            bytes: AtomicU64::new(0),
+            added: AtomicU64::new(0),
+        };
         this.trim(0)?;
         Ok(this)
     }
@@ -79,6 +87,7 @@ impl CachedArtifacts {
             total -= bytes;
         }
         self.bytes.store(total, Ordering::SeqCst);
+        self.added.store(0, Ordering::SeqCst);
         Ok(())
     }
 
@@ -87,11 +96,19 @@ impl CachedArtifacts {
         if size > self.limit_bytes {
             return;
         }
-        if self.bytes().saturating_add(size) > self.limit_bytes && self.trim(size).is_err() {
+        let artifact = ArtifactRef { hash: Blake3::of(bytes), size_bytes: size };
+        if self.copies.contains(&artifact).unwrap_or(false) {
+            return;
+        }
+        // What other processes add is seen by looking now and then: the bound is passed by an eighth for each of them.
+        let unseen = self.added.load(Ordering::SeqCst).saturating_add(size) > self.limit_bytes / 8;
+        let full = self.bytes().saturating_add(size) > self.limit_bytes;
+        if (unseen || full) && self.trim(size).is_err() {
             return;
         }
         if self.copies.put(bytes).is_ok() {
             self.bytes.fetch_add(size, Ordering::SeqCst);
+            self.added.fetch_add(size, Ordering::SeqCst);
         }
     }
 
@@ -221,6 +238,20 @@ mod tests {
         let large = cache.put(&[1; 301]).unwrap();
         assert_eq!(cache.get(&large).unwrap().len(), 301);
         assert_eq!((asked(&home), cache.bytes()), (1, 300));
+    }
+
+    #[test]
+    fn processes_that_share_the_folder_share_the_bound() {
+        let (dir, home, one) = set_up(800);
+        let other = CachedArtifacts::new(home.clone(), dir.path().join("copies"), 800).unwrap();
+        for i in 0..40 {
+            one.put(&[i; 50]).unwrap();
+            other.put(&[100 + i; 50]).unwrap();
+            // The same again is no more.
+            other.put(&[100 + i; 50]).unwrap();
+        }
+        let files = one.copies.hashes().unwrap().len();
+        assert!((10..=18).contains(&files), "{files} files of 50 bytes");
     }
 
     #[test]
