@@ -55,6 +55,8 @@ enum Command {
     Status(StatusArgs),
     /// Writes the files of a batch under readable names.
     Export(ExportArgs),
+    /// Stores the files of an exported batch and submits it.
+    Import(ImportArgs),
     /// The component that owns the job store and serves the others.
     HouseKeeper(ServiceArgs),
     /// The component that makes circuit inputs.
@@ -132,6 +134,17 @@ pub(crate) struct ExportArgs {
     /// The folder to write to.
     #[arg(long)]
     pub out: PathBuf,
+    #[command(flatten)]
+    pub service: ServiceArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ImportArgs {
+    /// The folder that `ingot export` wrote.
+    pub folder: PathBuf,
+    /// The higher, the sooner.
+    #[arg(long, default_value_t = 0)]
+    pub priority: i32,
     #[command(flatten)]
     pub service: ServiceArgs,
 }
@@ -312,6 +325,7 @@ fn execute(ui: &Arc<Ui>, cli: &Cli) -> anyhow::Result<Outcome> {
         Command::Submit(args) => appliance::submit(ui, &cli.parameters, args),
         Command::Status(args) => appliance::status(ui, args),
         Command::Export(args) => appliance::export(ui, args),
+        Command::Import(args) => appliance::import(ui, &cli.parameters, args),
         Command::HouseKeeper(args) => component(ui, cli, ComponentName::HouseKeeper, args),
         Command::WitnessGenerator(args) => component(ui, cli, ComponentName::WitnessGenerator, args),
         Command::WitnessVectorGenerator(args) => {

@@ -197,11 +197,36 @@ fn components_die_while_a_batch_is_proved(dir: &Path) {
     }
     let output = submit.wait_with_output().unwrap();
     assert!(output.status.success() && text(&output).contains("valid"), "{}", text(&output));
-    expect(dir, &["status"], 0, &["proved", "circuit-prover"]);
+    let status = expect(dir, &["status"], 0, &["proved", "circuit-prover"]);
+    exported_and_imported_again(dir, &status);
     Command::new("kill").args(["-TERM", &up.id().to_string()]).status().unwrap();
     let asked = Instant::now();
     assert!(up.wait().unwrap().success());
     assert!(asked.elapsed() < Duration::from_secs(10), "SIGTERM took {:?}", asked.elapsed());
+}
+
+/// A batch of `status` leaves under readable names, comes back, and is refused when a byte of it has changed.
+fn exported_and_imported_again(dir: &Path, status: &str) {
+    let is_batch = |word: &&str| {
+        let numbers =
+            word.trim_end_matches(':').split_once('/').map(|(a, b)| (a.parse::<u64>(), b.parse::<u64>()));
+        matches!(numbers, Some((Ok(_), Ok(_))))
+    };
+    let batch = status.split_whitespace().find(is_batch).unwrap().trim_end_matches(':');
+    expect(dir, &["export", batch, "--out", "exported"], 0, &["files in exported"]);
+    expect(dir, &["import", "exported"], 0, &["are stored", "it is there already"]);
+    let folder = dir.join("exported/proofs_fri");
+    let file = fs::read_dir(folder).unwrap().next().unwrap().unwrap().path();
+    let mut bytes = fs::read(&file).unwrap();
+    bytes[100] ^= 1;
+    fs::write(&file, bytes).unwrap();
+    expect(dir, &["import", "exported"], 2, &["proofs_fri", "expected"]);
+    let index = dir.join("exported/index.json");
+    let good = fs::read_to_string(&index).unwrap();
+    fs::write(&index, good.replace("proofs_fri/", "../proofs_fri/")).unwrap();
+    expect(dir, &["import", "exported"], 2, &["not inside the folder"]);
+    fs::write(&index, good.replacen("\"protocol_version\": \"", "\"protocol_version\": \"9", 1)).unwrap();
+    expect(dir, &["import", "exported"], 2, &["protocol version"]);
 }
 
 /// The processes that `parent` has started.

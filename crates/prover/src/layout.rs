@@ -165,6 +165,25 @@ impl Layout {
         self.lookup_terms() + self.specialized_terms + self.general_terms + 2 + self.partial_products
     }
 
+    /// Memory that one proof takes on a device that keeps coefficients and one coset of values, in bytes: setup included,
+    /// witness vector not.
+    pub fn proving_bytes(&self) -> u64 {
+        let column = 8 * self.rows() as u64;
+        let columns = |count: usize| count as u64 * column;
+        let oracles =
+            [self.setup_columns(), self.witness_columns(), self.stage2_columns(), self.quotient_columns()];
+        let coefficients: u64 = oracles.into_iter().map(columns).sum();
+        // 32 bytes a leaf, and as much for all nodes above them.
+        let trees = 4 * (64 * self.rows() as u64) << self.lde_log2;
+        let places = columns(self.variables + self.witnesses) / 2;
+        // The values of all oracles on one coset, and the quotient's before it is cut into chunks; later the codeword
+        // with its trees, which is no more unless the extension is large.
+        let [setup, witness, stage2, quotient] = oracles.map(columns);
+        let quotient_step = setup + witness + stage2 + quotient;
+        let fri_step = (2 * column + 16 * self.rows() as u64) << self.lde_log2;
+        coefficients + trees + places + quotient_step.max(fri_step)
+    }
+
     /// Public inputs by the row they lie on, rows in order of first appearance, as (row, columns).
     pub fn public_inputs_by_row(&self) -> Vec<(usize, Vec<usize>)> {
         let mut rows: Vec<(usize, Vec<usize>)> = Vec::new();

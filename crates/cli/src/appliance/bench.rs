@@ -36,7 +36,7 @@ pub(crate) fn bench(ui: &Arc<Ui>, command: &BenchCommand) -> anyhow::Result<Outc
 
 /// Each size with each prover, one after the other.
 fn prove(ui: &Arc<Ui>, args: &BenchProveArgs) -> anyhow::Result<()> {
-    ui.note("  rows  prover    proving s    CPU s  ready after s   peak GiB");
+    ui.note("  rows  prover    proving s    CPU s  ready after s   peak GiB    planned");
     for &rows_log2 in &args.rows_log2 {
         ensure!((13..=24).contains(&rows_log2), "--rows-log2 {rows_log2}: expected 13 to 24");
         ensure!(
@@ -64,14 +64,16 @@ fn prove(ui: &Arc<Ui>, args: &BenchProveArgs) -> anyhow::Result<()> {
 }
 
 fn row(ui: &Arc<Ui>, rows_log2: u32, engine: Engine, measured: &Measured) {
-    let Measured { proving, preparing, cpu, peak_bytes, .. } = measured;
+    let Measured { proving, preparing, cpu, peak_bytes, planned_bytes, .. } = measured;
+    let gib = |bytes: u64| bytes as f64 / f64::from(1 << 30);
+    let planned = if *planned_bytes == 0 { String::new() } else { format!("{:.2}", gib(*planned_bytes)) };
     ui.note(format!(
-        "  2^{rows_log2}  {:<8} {:>10.2} {:>8.2} {:>14.2} {:>10.2}",
+        "  2^{rows_log2}  {:<8} {:>10.2} {:>8.2} {:>14.2} {:>10.2} {planned:>10}",
         engine.to_string(),
         proving.as_secs_f64(),
         cpu.as_secs_f64(),
         preparing.as_secs_f64(),
-        *peak_bytes as f64 / f64::from(1 << 30),
+        gib(*peak_bytes),
     ));
 }
 

@@ -7,23 +7,41 @@ use ingot_artifacts::write_atomically;
 use ingot_house_keeper::protocol::{Answer, Request};
 use ingot_services::names::name_of;
 use ingot_types::{BatchId, BatchNumber, ChainId};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{components::load, operator::PATIENCE, Operator};
 use crate::{args::ExportArgs, exit::Outcome, ui::Ui};
 
-/// One line of the index.
-#[derive(Serialize)]
-struct Entry {
-    name: String,
-    job: String,
-    role: String,
-    blake3: String,
-    size_bytes: u64,
+/// Version of the index's form.
+pub(super) const INDEX_FORMAT: u32 = 1;
+/// The index's name in its folder.
+pub(super) const INDEX_FILE: &str = "index.json";
+
+/// What lies in an exported folder.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Index {
+    pub format: u32,
+    /// `chain/number`.
+    pub batch: String,
+    pub protocol_version: String,
+    pub files: Vec<Entry>,
+}
+
+/// One file.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Entry {
+    /// `folder/name`, by the scheme of ZKsync's prover.
+    pub name: String,
+    pub job: String,
+    pub role: String,
+    pub blake3: String,
+    pub size_bytes: u64,
 }
 
 /// `chain/batch`.
-fn batch_id(text: &str) -> anyhow::Result<BatchId> {
+pub(super) fn batch_id(text: &str) -> anyhow::Result<BatchId> {
     let parse = || {
         let (chain, batch) = text.split_once('/')?;
         Some(BatchId { chain: ChainId(chain.parse().ok()?), batch: BatchNumber(batch.parse().ok()?) })
@@ -63,9 +81,11 @@ pub(crate) fn export(ui: &Arc<Ui>, args: &ExportArgs) -> anyhow::Result<Outcome>
             });
         }
     }
+    let protocol_version = jobs.first().map(|job| job.spec.protocol_version.to_string()).unwrap_or_default();
+    let index = Index { format: INDEX_FORMAT, batch: args.batch.clone(), protocol_version, files: index };
     let text = serde_json::to_string_pretty(&index).context("the index cannot be written")?;
-    write_atomically(&args.out.join("index.json"), text.as_bytes())?;
-    ui.note(format!("{} files in {}", index.len(), args.out.display()));
+    write_atomically(&args.out.join(INDEX_FILE), text.as_bytes())?;
+    ui.note(format!("{} files in {}", index.files.len(), args.out.display()));
     operator.client.close(PATIENCE);
     Ok(Outcome::Done)
 }

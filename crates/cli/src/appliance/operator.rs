@@ -66,6 +66,11 @@ impl Operator {
         Ok(Self { client, artifacts })
     }
 
+    /// Stores a file; nothing names it yet.
+    pub fn put(&self, bytes: &[u8]) -> anyhow::Result<ArtifactRef> {
+        Ok(self.artifacts.put(bytes)?)
+    }
+
     /// Submits a batch; `false` if it was there already.
     pub fn submit(
         &self,

@@ -78,6 +78,8 @@ pub struct Measured {
     pub cpu: Duration,
     /// Most memory that the process had.
     pub peak_bytes: u64,
+    /// What [`crate::Layout::proving_bytes`] says, with the witness vector; 0 for the library.
+    pub planned_bytes: u64,
     /// BLAKE3 of the proof.
     pub proof_hash: [u8; 32],
 }
@@ -146,7 +148,9 @@ pub fn measure(dir: &Path, engine: Engine, runs: usize) -> Result<Measured, Benc
             let prepared = Prepared::with_gates(CpuDevice::new(), KEY, &gates, shape.config(), &setup)?;
             drop(setup);
             let preparing = start.elapsed();
-            repeat(runs, preparing, || Ok(prepared.prove_unchecked(&witness)?))
+            let planned_bytes = prepared.layout().proving_bytes() + 8 * witness.all_values.len() as u64;
+            let measured = repeat(runs, preparing, || Ok(prepared.prove_unchecked(&witness)?))?;
+            Ok(Measured { planned_bytes, ..measured })
         }
         Engine::Library => {
             let worker = Worker::new();
@@ -192,7 +196,7 @@ fn repeat(
         let (proving, cpu) = (start.elapsed(), cpu_time().saturating_sub(cpu));
         if best.as_ref().is_none_or(|best| proving < best.proving) {
             let proof_hash = blake3::hash(&encode("proof", &proof)?).into();
-            best = Some(Measured { proving, preparing, cpu, peak_bytes: 0, proof_hash });
+            best = Some(Measured { proving, preparing, cpu, peak_bytes: 0, planned_bytes: 0, proof_hash });
         }
     }
     let mut best = best.ok_or_else(|| SetError::Inconsistent("nothing was measured".into()))?;

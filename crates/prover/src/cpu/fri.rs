@@ -39,11 +39,11 @@ impl Codeword {
 
     /// Folds by 2^`fold_log2`.
     pub fn fold(&self, fold_log2: u32, challenge: Ext) -> Self {
-        let mut folded = self.clone();
+        let mut folded = self.fold_once(challenge);
         let mut challenge = challenge;
-        for _ in 0..fold_log2 {
-            folded = folded.fold_once(challenge);
+        for _ in 1..fold_log2 {
             challenge = challenge.mul(challenge);
+            folded = folded.fold_once(challenge);
         }
         folded
     }
