@@ -174,7 +174,7 @@ impl Layout {
             [self.setup_columns(), self.witness_columns(), self.stage2_columns(), self.quotient_columns()];
         let coefficients: u64 = oracles.into_iter().map(columns).sum();
         // 32 bytes a leaf, and as much for all nodes above them.
-        let trees = 4 * (64 * self.rows() as u64) << self.lde_log2;
+        let trees = (4 * 64 * self.rows() as u64) << self.lde_log2;
         let places = columns(self.variables + self.witnesses) / 2;
         // The values of all oracles on one coset, and the quotient's before it is cut into chunks; later the codeword
         // with its trees, which is no more unless the extension is large.
