@@ -89,6 +89,14 @@ impl<D: Device> Prepared<D> {
     pub fn prove_unchecked(&self, witness: &WitnessVector) -> Result<Proof, ProverError> {
         let Self { device, key, layout, config, vk, setup, values } = self;
         fits(*key, witness, &vk.fixed_parameters.public_inputs_locations, *values)?;
+        let tables = match layout.lookup {
+            Some(_) => usize::try_from(vk.fixed_parameters.total_tables_len).unwrap_or(usize::MAX),
+            None => witness.multiplicities.len(),
+        };
+        if witness.multiplicities.len() != tables {
+            let found = witness.multiplicities.len();
+            return Err(ProverError::Witness { key: *key, part: "multiplicities", expected: tables, found });
+        }
         catch_unwind(AssertUnwindSafe(|| prove_on(device, layout, setup, vk, witness, config)))
             .map_err(|panic| ProverError::Panicked { key: *key, message: panic_message(&*panic) })?
     }

@@ -19,10 +19,7 @@ use boojum::{
         traits::{circuit::CircuitBuilder, cs::ConstraintSystem, gate::GatePlacementStrategy},
         CSGeometry, LookupParameters, Variable,
     },
-    field::{
-        goldilocks::{GoldilocksExt2, GoldilocksField},
-        ExtensionField, Field, U64Representable,
-    },
+    field::{goldilocks::GoldilocksExt2, ExtensionField, Field, U64Representable},
     gadgets::{
         tables::{
             chunk4bits::{create_4bit_chunk_split_table, Split4BitChunkTable},
@@ -441,5 +438,8 @@ fn what_neither_prover_can_do_is_said() {
     made.config.fri_lde_factor = 4;
     let error = support::ours::<AllGates>(&made, ingot_field::Level::Base).unwrap_err();
     assert!(matches!(error, ProverError::Setup { part: "tree leaves", .. }), "{error}");
-    let _ = GoldilocksField::ONE;
+    let mut made = support::make(&Specialized::<false>, config(8, 4, 6, 0));
+    made.witness.multiplicities.pop();
+    let error = support::ours::<Specialized<false>>(&made, ingot_field::Level::Base).unwrap_err();
+    assert!(matches!(error, ProverError::Witness { part: "multiplicities", .. }), "{error}");
 }

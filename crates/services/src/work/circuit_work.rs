@@ -236,7 +236,8 @@ impl Work for CircuitWork {
     }
 
     fn prefetch(&self, job: JobKey) {
-        let loaded = guarded(|| Ok(self.keys.proving_key(&*self.set, self.circuit(job)).map(drop)?));
+        let load = || self.keys.proving_key(&*self.set, self.circuit(job)).map(drop);
+        let loaded = guarded(|| Ok(self.threads.install(load)?));
         if let Err(failure) = loaded {
             tracing::debug!(JOB = %job, "its setup key cannot be loaded ahead of time: {failure}");
         }
@@ -247,7 +248,7 @@ impl Work for CircuitWork {
             let key = self.circuit(job);
             let witness = sections::decode(sections)?;
             let set = &*self.set;
-            let prepared = self.keys.proving_key(set, key)?;
+            let prepared = self.threads.install(|| self.keys.proving_key(set, key))?;
             let proof = self.threads.install(|| prepared.prove(set, &witness))?;
             let stored = StoredProof { header: ProofHeader::new(set, key, job.batch), proof };
             Ok(stored.to_bytes()?)
