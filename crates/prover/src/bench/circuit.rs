@@ -22,7 +22,7 @@ use ingot_circuit_set::{
     SetCircuit,
 };
 
-/// 130 general columns with flattened Poseidon2 rows, six lookups of width 4 beside them: 167 setup polynomials. Most
+/// 130 general columns with flattened Poseidon2 rows, six lookups of width 4 beside them: 171 setup polynomials, where Era has 167. Most
 /// rows are empty, which proving does not notice.
 #[derive(Clone, Copy, Debug)]
 pub struct BenchCircuit {
