@@ -1,7 +1,7 @@
 //! Copies of another host's artifacts, within a bound.
 
 use std::{
-    fs::{self, OpenOptions},
+    fs,
     io::ErrorKind,
     path::PathBuf,
     sync::{
@@ -11,7 +11,10 @@ use std::{
     time::SystemTime,
 };
 
-use crate::{file::context, ArtifactError, ArtifactRef, ArtifactStore, Artifacts, Blake3};
+use crate::{
+    file::{context, remove_if_there, touch},
+    ArtifactError, ArtifactRef, ArtifactStore, Artifacts,
+};
 
 /// Artifacts of another home, of which the ones used last are kept in a folder of this host.
 ///
@@ -78,12 +81,8 @@ impl CachedArtifacts {
             if total.saturating_add(coming) <= self.limit_bytes {
                 break;
             }
-            match fs::remove_file(&path) {
-                Ok(()) => {}
-                // Another process was faster.
-                Err(e) if e.kind() == ErrorKind::NotFound => {}
-                Err(e) => return Err(context("remove", &path)(e)),
-            }
+            // Another process may have been faster.
+            remove_if_there(&path)?;
             total -= bytes;
         }
         self.bytes.store(total, Ordering::SeqCst);
@@ -91,13 +90,12 @@ impl CachedArtifacts {
         Ok(())
     }
 
-    fn keep(&self, bytes: &[u8]) {
-        let size = bytes.len() as u64;
+    fn keep(&self, artifact: &ArtifactRef, bytes: &[u8]) {
+        let size = artifact.size_bytes;
         if size > self.limit_bytes {
             return;
         }
-        let artifact = ArtifactRef { hash: Blake3::of(bytes), size_bytes: size };
-        if self.copies.contains(&artifact).unwrap_or(false) {
+        if self.copies.contains(artifact).unwrap_or(false) {
             return;
         }
         // What other processes add is seen by looking now and then: the bound is passed by an eighth for each of them.
@@ -117,10 +115,7 @@ impl CachedArtifacts {
         match self.copies.get(artifact) {
             Ok(bytes) => {
                 // Its age is only a hint for what goes first.
-                let _ = OpenOptions::new()
-                    .append(true)
-                    .open(self.copies.path(artifact))
-                    .and_then(|file| file.set_modified(SystemTime::now()));
+                let _ = touch(&self.copies.path(artifact));
                 Some(bytes)
             }
             Err(error) => {
@@ -140,13 +135,13 @@ impl Artifacts for CachedArtifacts {
             return Ok(bytes);
         }
         let bytes = self.home.get(artifact)?;
-        self.keep(&bytes);
+        self.keep(artifact, &bytes);
         Ok(bytes)
     }
 
     fn put(&self, bytes: &[u8]) -> Result<ArtifactRef, ArtifactError> {
         let artifact = self.home.put(bytes)?;
-        self.keep(bytes);
+        self.keep(&artifact, bytes);
         Ok(artifact)
     }
 
@@ -158,7 +153,7 @@ impl Artifacts for CachedArtifacts {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use std::sync::atomic::AtomicUsize;
+    use std::{fs::OpenOptions, sync::atomic::AtomicUsize};
 
     use super::*;
 

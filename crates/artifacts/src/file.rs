@@ -7,6 +7,7 @@ use std::{
     path::{Path, PathBuf},
     process,
     sync::atomic::{AtomicU64, Ordering},
+    time::SystemTime,
 };
 
 use crate::{ArtifactError, Blake3};
@@ -111,6 +112,15 @@ pub(crate) fn remove_if_there(path: &Path) -> Result<bool, ArtifactError> {
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(e) => Err(context("remove", path)(e)),
     }
+}
+
+/// Makes a file as young as one that was written just now.
+pub(crate) fn touch(path: &Path) -> Result<(), ArtifactError> {
+    OpenOptions::new()
+        .append(true)
+        .open(path)
+        .and_then(|file| file.set_modified(SystemTime::now()))
+        .map_err(context("touch", path))
 }
 
 /// Makes renames and removals in `folder` durable.

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     file::{
-        context, folder_of, hash_file, is_temporary, read_verified, remove_if_there, sync_folder,
+        context, folder_of, hash_file, is_temporary, read_verified, remove_if_there, sync_folder, touch,
         write_atomically,
     },
     part::PART_PREFIX,
@@ -109,11 +109,7 @@ impl ArtifactStore {
         if !self.contains(artifact)? || hash_file(&path)? != (artifact.hash, artifact.size_bytes) {
             return Ok(false);
         }
-        OpenOptions::new()
-            .append(true)
-            .open(&path)
-            .and_then(|file| file.set_modified(SystemTime::now()))
-            .map_err(context("touch", &path))?;
+        touch(&path)?;
         sync_folder(&self.folder)?;
         Ok(true)
     }
@@ -154,8 +150,7 @@ impl ArtifactStore {
     pub fn hashes(&self) -> Result<BTreeSet<Blake3>, ArtifactError> {
         let mut hashes = BTreeSet::new();
         for entry in fs::read_dir(&self.folder).map_err(context("list", &self.folder))? {
-            let name = entry.map_err(context("list", &self.folder))?.file_name();
-            hashes.extend(name.to_str().and_then(|name| name.parse::<Blake3>().ok()));
+            hashes.extend(hash_of(&entry.map_err(context("list", &self.folder))?.path()));
         }
         Ok(hashes)
     }
@@ -175,7 +170,7 @@ impl ArtifactStore {
         let lock = self.lock_file()?;
         for entry in fs::read_dir(&self.folder).map_err(context("list", &self.folder))? {
             let path = entry.map_err(context("list", &self.folder))?.path();
-            let hash: Option<Blake3> = path.file_name().and_then(|n| n.to_str()).and_then(|n| n.parse().ok());
+            let hash = hash_of(&path);
             let temporary = is_temporary(&path) || is_old_part(&path, min_age)?;
             if !temporary && hash.is_none_or(|hash| live.contains(&hash)) {
                 continue;
@@ -223,6 +218,11 @@ fn create_folder(folder: &Path) -> Result<(), ArtifactError> {
         folder.ancestors().take_while(|f| !f.as_os_str().is_empty() && !f.exists()).collect();
     fs::create_dir_all(folder).map_err(context("create", folder))?;
     new.into_iter().map(folder_of).try_for_each(sync_folder)
+}
+
+/// The artifact that a file of this name holds, if it is one's.
+fn hash_of(path: &Path) -> Option<Blake3> {
+    path.file_name()?.to_str()?.parse().ok()
 }
 
 /// Whether this is a part of an artifact that nobody has gone on with for `min_age`.

@@ -22,4 +22,7 @@ pub use gates::{gate_set, Gate, GateSet, Offsets, Op, Operand, SpecializedGate, 
 pub use keys::SetupKey;
 pub use plan::{AggregationPlan, Arity, PlannedProof, ProofSlot};
 pub use set::{AggregationJob, CircuitInfo, CircuitSet, CircuitSink, ProofSource, SecurityBits, VkSource};
-pub use synthesis::{empty_assembly, setup_key, synthesize_with, verifier, witness_vector, SetCircuit};
+pub use synthesis::{
+    empty_assembly, setup_columns, setup_key, setup_polynomials, synthesize_with, verifier, witness_vector,
+    SetCircuit,
+};

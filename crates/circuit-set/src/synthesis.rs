@@ -98,24 +98,33 @@ pub fn setup_key<C: SetCircuit>(
     Ok(SetupKey { vk, hint, base, tree, variables_hint, witness_hint })
 }
 
-/// The tree over the setup polynomials: permutation polynomials, constants, lookup tables.
-fn setup_tree(base: &SetupBase, config: &ProofConfig) -> SetupTree {
-    let polynomials: Vec<&[F]> = (base.copy_permutation_polys.iter())
+/// The values of the setup polynomials in the order of their oracle: permutation polynomials, constants, lookup tables.
+pub fn setup_polynomials(base: &SetupBase) -> impl Iterator<Item = &[F]> {
+    (base.copy_permutation_polys.iter())
         .chain(&base.constant_columns)
         .chain(&base.lookup_tables_columns)
         .map(|polynomial| Packed::slice_into_base_slice(&polynomial.storage))
-        .collect();
-    let rows_log2 = polynomials.first().map_or(0, |p| p.len().trailing_zeros());
-    let mut columns = Columns::zeros(rows_log2, polynomials.len());
-    for (index, polynomial) in polynomials.into_iter().enumerate() {
+}
+
+/// The coefficients of [`setup_polynomials`], which must have as many rows as each other, a power of two.
+pub fn setup_columns(base: &SetupBase, level: Level) -> Columns {
+    let rows_log2 = setup_polynomials(base).next().map_or(0, |p| p.len().trailing_zeros());
+    let mut columns = Columns::zeros(rows_log2, setup_polynomials(base).count());
+    for (index, polynomial) in setup_polynomials(base).enumerate() {
         let column = columns.column_mut(index);
         for (row, value) in polynomial.iter().enumerate() {
             column[bit_reverse(row, rows_log2)] = value.0;
         }
     }
-    let level = Level::detect();
     columns.interpolate(level, &CosetTwiddles::new(rows_log2, 1));
+    columns
+}
+
+/// The tree over the setup polynomials.
+fn setup_tree(base: &SetupBase, config: &ProofConfig) -> SetupTree {
+    let level = Level::detect();
     let lde_log2 = config.fri_lde_factor.trailing_zeros();
+    let columns = setup_columns(base, level);
     let tree = Tree::of_columns(level, &columns, lde_log2, config.merkle_tree_cap_size);
     let mut layers = tree
         .into_layers()

@@ -127,58 +127,53 @@ fn full_round<L: Lanes>(state: &mut [L; WIDTH], round: usize) {
 /// Hashes rows of a matrix: leaf i is element i of every column, in order. `leaves` gets one digest a row.
 #[inline(always)]
 fn hash_rows_with<L: Lanes>(columns: &[&[u64]], leaves: &mut [[u64; DIGEST]]) {
-    let whole = leaves.len() / L::N * L::N;
-    for start in (0..whole).step_by(L::N) {
-        let digest = sponge::<L>(columns.len(), |i| L::load(&columns[i][start..]));
-        store_digests(&digest, &mut leaves[start..start + L::N]);
-    }
-    for row in whole..leaves.len() {
-        let digest = sponge::<Scalar>(columns.len(), |i| Scalar(columns[i][row]));
-        leaves[row] = digest.map(|x| canonical(x.0));
-    }
+    let several = |row: usize, i: usize| L::load(&columns[i][row..]);
+    hash_each(columns.len(), leaves, several, |row, i| columns[i][row]);
 }
 
 /// Hashes leaves of FRI: leaf i is elements i·2^k .. (i+1)·2^k of each column in turn.
 #[inline(always)]
 fn hash_chunks_with<L: Lanes>(columns: &[&[u64]], chunk: usize, leaves: &mut [[u64; DIGEST]]) {
-    let mut gathered = [0; 64];
-    let whole = leaves.len() / L::N * L::N;
-    for start in (0..whole).step_by(L::N) {
-        let digest = sponge::<L>(columns.len() * chunk, |i| {
-            let column = columns[i / chunk];
-            for lane in 0..L::N {
-                gathered[lane] = column[(start + lane) * chunk + i % chunk];
-            }
-            L::load(&gathered)
-        });
-        store_digests(&digest, &mut leaves[start..start + L::N]);
-    }
-    for row in whole..leaves.len() {
-        let digest =
-            sponge::<Scalar>(columns.len() * chunk, |i| Scalar(columns[i / chunk][row * chunk + i % chunk]));
-        leaves[row] = digest.map(|x| canonical(x.0));
-    }
+    let one = |leaf: usize, i: usize| columns[i / chunk][leaf * chunk + i % chunk];
+    hash_each(columns.len() * chunk, leaves, |leaf, i| gathered::<L>(|lane| one(leaf + lane, i)), one);
 }
 
 /// Hashes pairs of digests into `parents`.
 #[inline(always)]
 fn hash_pairs_with<L: Lanes>(children: &[[u64; DIGEST]], parents: &mut [[u64; DIGEST]]) {
     let flat = children.as_flattened();
-    let mut gathered = [0; 64];
-    let whole = parents.len() / L::N * L::N;
+    let one = |node: usize, i: usize| flat[node * 2 * DIGEST + i];
+    hash_each(2 * DIGEST, parents, |node, i| gathered::<L>(|lane| one(node + lane, i)), one);
+}
+
+/// Hashes `width` elements into each of `digests`: `several` gives element i of as many in a row as there are lanes, `one`
+/// that of one of them.
+#[inline(always)]
+fn hash_each<L: Lanes>(
+    width: usize,
+    digests: &mut [[u64; DIGEST]],
+    several: impl Fn(usize, usize) -> L,
+    one: impl Fn(usize, usize) -> u64,
+) {
+    let whole = digests.len() / L::N * L::N;
     for start in (0..whole).step_by(L::N) {
-        let digest = sponge::<L>(2 * DIGEST, |i| {
-            for lane in 0..L::N {
-                gathered[lane] = flat[(start + lane) * 2 * DIGEST + i];
-            }
-            L::load(&gathered)
-        });
-        store_digests(&digest, &mut parents[start..start + L::N]);
+        let digest = sponge::<L>(width, |i| several(start, i));
+        store_digests(&digest, &mut digests[start..start + L::N]);
     }
-    for node in whole..parents.len() {
-        let digest = sponge::<Scalar>(2 * DIGEST, |i| Scalar(flat[node * 2 * DIGEST + i]));
-        parents[node] = digest.map(|x| canonical(x.0));
+    for index in whole..digests.len() {
+        let digest = sponge::<Scalar>(width, |i| Scalar(one(index, i)));
+        digests[index] = digest.map(|x| canonical(x.0));
     }
+}
+
+/// One element a lane.
+#[inline(always)]
+fn gathered<L: Lanes>(element: impl Fn(usize) -> u64) -> L {
+    let mut lanes = [0; 8];
+    for lane in 0..L::N {
+        lanes[lane] = element(lane);
+    }
+    L::load(&lanes)
 }
 
 /// Absorbs `count` elements, overwriting the rate; the last block is padded with zeros.

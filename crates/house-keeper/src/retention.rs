@@ -70,22 +70,22 @@ struct Orphans {
 }
 
 impl Orphans {
-    /// Those of `there` that may not go: named ones, and orphans that are too new.
+    /// What may not go: `live` ones, and those `there` that have been orphans for too short a time.
     fn kept_ones(
         &mut self,
         there: &BTreeSet<Blake3>,
         live: &BTreeSet<Blake3>,
         age: Duration,
     ) -> BTreeSet<Blake3> {
-        self.seen.retain(|hash, _| there.contains(hash) && !live.contains(hash));
-        self.forgotten.retain(|hash| there.contains(hash) && !live.contains(hash));
+        let orphans: BTreeSet<Blake3> = there.difference(live).copied().collect();
+        self.seen.retain(|hash, _| orphans.contains(hash));
+        self.forgotten.retain(|hash| orphans.contains(hash));
         let now = Instant::now();
-        let (seen, forgotten) = (&mut self.seen, &self.forgotten);
-        let may_go = |hash: &Blake3, seen: &mut BTreeMap<Blake3, Instant>| {
-            let first = *seen.entry(*hash).or_insert(now);
-            forgotten.contains(hash) || now.duration_since(first) >= age
+        let is_new = |hash: &Blake3| {
+            let first = *self.seen.entry(*hash).or_insert(now);
+            !self.forgotten.contains(hash) && now.duration_since(first) < age
         };
-        there.iter().filter(|hash| live.contains(hash) || !may_go(hash, seen)).copied().collect()
+        orphans.into_iter().filter(is_new).chain(live.iter().copied()).collect()
     }
 }
 
@@ -154,11 +154,7 @@ impl Keeper {
                     let keep = artifacts.hashes().map(|there| {
                         orphans.lock().unwrap_or_else(PoisonError::into_inner).kept_ones(&there, &live, age)
                     });
-                    // What is stored from here on is not known as an orphan, and must not go.
-                    match keep.and_then(|mut keep| {
-                        keep.extend(&live);
-                        artifacts.collect(&keep, age)
-                    }) {
+                    match keep.and_then(|keep| artifacts.collect(&keep, age)) {
                         Ok(collected) => {
                             tracing::info!("{} files that nothing named are gone", collected.orphans.len())
                         }

@@ -30,12 +30,6 @@ pub struct Part<'a, C> {
     pub pairs: bool,
 }
 
-impl<C> Clone for Part<'_, C> {
-    fn clone(&self) -> Self {
-        Self { columns: self.columns, range: self.range.clone(), pairs: self.pairs }
-    }
-}
-
 impl<C> Part<'_, C> {
     /// Polynomials, a pair counting as one.
     pub fn polynomials(&self) -> usize {

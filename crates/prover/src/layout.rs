@@ -56,10 +56,8 @@ pub struct Layout {
     pub lde_log2: u32,
     /// Nodes in the cap of each Merkle tree.
     pub cap_size: usize,
-    /// Terms of specialized gates.
-    pub specialized_terms: usize,
-    /// Terms of general gates.
-    pub general_terms: usize,
+    /// Terms of all gates.
+    pub gate_terms: usize,
     /// Queries, folding, proof of work.
     pub schedule: Schedule,
 }
@@ -109,9 +107,8 @@ impl Layout {
             return unsupported(format!("low-degree extension by {}", config.fri_lde_factor));
         }
         let lde_log2 = config.fri_lde_factor.trailing_zeros();
-        let specialized_terms =
-            gates.specialized.iter().map(|g| g.gate.repetitions * g.gate.tape.terms.len()).sum();
-        let general_terms = gates.general.iter().map(|g| g.repetitions * g.tape.terms.len()).sum();
+        let all = gates.specialized.iter().map(|placed| &placed.gate).chain(&gates.general);
+        let gate_terms = all.map(|gate| gate.repetitions * gate.tape.terms.len()).sum();
         Ok(Self {
             rows_log2,
             variables,
@@ -124,8 +121,7 @@ impl Layout {
             public_inputs: fixed.public_inputs_locations.clone(),
             lde_log2,
             cap_size: config.merkle_tree_cap_size,
-            specialized_terms,
-            general_terms,
+            gate_terms,
             schedule: Schedule::new(config, rows_log2)?,
         })
     }
@@ -162,7 +158,7 @@ impl Layout {
 
     /// Powers of α that the quotient takes.
     pub fn quotient_terms(&self) -> usize {
-        self.lookup_terms() + self.specialized_terms + self.general_terms + 2 + self.partial_products
+        self.lookup_terms() + self.gate_terms + 2 + self.partial_products
     }
 
     /// Memory that one proof takes on a device that keeps coefficients and one coset of values, in bytes: setup included,
@@ -184,13 +180,13 @@ impl Layout {
         coefficients + trees + places + quotient_step.max(fri_step)
     }
 
-    /// Public inputs by the row they lie on, rows in order of first appearance, as (row, columns).
-    pub fn public_inputs_by_row(&self) -> Vec<(usize, Vec<usize>)> {
-        let mut rows: Vec<(usize, Vec<usize>)> = Vec::new();
-        for &(column, row) in &self.public_inputs {
+    /// Public inputs by the row they lie on, rows in order of first appearance: (row, (which input, its column)).
+    pub fn public_inputs_by_row(&self) -> Vec<(usize, Vec<(usize, usize)>)> {
+        let mut rows: Vec<(usize, Vec<(usize, usize)>)> = Vec::new();
+        for (input, &(column, row)) in self.public_inputs.iter().enumerate() {
             match rows.iter_mut().find(|(r, _)| *r == row) {
-                Some((_, columns)) => columns.push(column),
-                None => rows.push((row, vec![column])),
+                Some((_, inputs)) => inputs.push((input, column)),
+                None => rows.push((row, vec![(input, column)])),
             }
         }
         rows

@@ -4,7 +4,9 @@ use std::panic::{catch_unwind, AssertUnwindSafe};
 
 use boojum::cs::implementations::pow::NoPow;
 use ingot_circuit_set::{
-    field::{Ext, Proof, SetupLde, Transcript, TreeHasher, WitnessVector, Worker},
+    field::{
+        Ext, Proof, ProofConfig, ProvingAssembly, SetupLde, Transcript, TreeHasher, WitnessVector, Worker,
+    },
     CircuitSet, SetupKey, VkSource,
 };
 use ingot_types::CircuitKey;
@@ -29,22 +31,32 @@ pub fn prove_with_library(
     vks: &dyn VkSource,
     worker: &Worker,
 ) -> Result<Proof, ProverError> {
-    fits(key, witness, &setup.vk.fixed_parameters.public_inputs_locations, values_needed(setup))?;
+    fits(key, witness, &setup.vk, values_needed(setup))?;
     let config = set.proof_config(key)?;
     let assembly = set.proving_assembly(key, &setup.hint, vks)?;
-    catch_unwind(AssertUnwindSafe(|| {
-        assembly.prove_from_witness_vec_and_precomputations::<Ext, Transcript, TreeHasher, NoPow>(
-            witness,
-            config,
-            &setup.base,
-            lde,
-            &setup.tree,
-            &setup.vk,
-            &setup.variables_hint,
-            &setup.witness_hint,
-            (),
-            worker,
-        )
-    }))
-    .map_err(|panic| ProverError::Panicked { key, message: panic_message(&*panic) })
+    catch_unwind(AssertUnwindSafe(|| prove_in(&assembly, witness, config, setup, lde, worker)))
+        .map_err(|panic| ProverError::Panicked { key, message: panic_message(&*panic) })
+}
+
+/// The library's own call, which panics on what it does not like.
+pub(crate) fn prove_in(
+    assembly: &ProvingAssembly,
+    witness: &WitnessVector,
+    config: ProofConfig,
+    setup: &SetupKey,
+    lde: &SetupLde,
+    worker: &Worker,
+) -> Proof {
+    assembly.prove_from_witness_vec_and_precomputations::<Ext, Transcript, TreeHasher, NoPow>(
+        witness,
+        config,
+        &setup.base,
+        lde,
+        &setup.tree,
+        &setup.vk,
+        &setup.variables_hint,
+        &setup.witness_hint,
+        (),
+        worker,
+    )
 }

@@ -134,23 +134,26 @@ pub fn prove_on<D: Device>(
     let witness_columns = device.witness(setup, layout, witness);
     steps.done("witness columns");
     let omega = root_of_unity(layout.rows_log2);
-    let by_row: Vec<(Ext, Vec<usize>)> = layout
-        .public_inputs_by_row()
-        .into_iter()
-        .map(|(row, columns)| (Ext::base(pow(omega, row as u64)), columns))
-        .collect();
-    let public_part =
-        |column: usize| Part { columns: &witness_columns, range: column..column + 1, pairs: false };
-    let mut public_inputs = Vec::with_capacity(layout.public_inputs.len());
-    for &(column, row) in &layout.public_inputs {
+    let mut public_inputs = vec![F(0); layout.public_inputs.len()];
+    let mut public_openings = Vec::new();
+    for (row, inputs) in layout.public_inputs_by_row() {
         let at = Ext::base(pow(omega, row as u64));
-        let value = device.evaluate(&[public_part(column)], at).first().map_or(Ext::ZERO, |v| v.canonical());
-        public_inputs.push(F(value.0[0]));
+        let part = |&(_, column): &(usize, usize)| Part {
+            columns: &witness_columns,
+            range: column..column + 1,
+            pairs: false,
+        };
+        let parts: Vec<_> = inputs.iter().map(part).collect();
+        let values = device.evaluate(&parts, at);
+        for ((input, _), value) in inputs.into_iter().zip(&values) {
+            public_inputs[input] = F(value.canonical().0[0]);
+        }
+        // Challenges are drawn when everything is opened.
+        public_openings.push(Opening { at, parts, challenges: Vec::new(), values });
     }
     for &input in &public_inputs {
         transcript.witness_field_elements(&[input]);
     }
-
     steps.done("public inputs");
 
     // Round 1: the witness.
@@ -238,11 +241,9 @@ pub fn prove_on<D: Device>(
         let challenges = powers.by_ref().take(values_0.len()).collect();
         openings.push(Opening { at: Ext::ZERO, parts: at_0, challenges, values: values_0 });
     }
-    for (at, columns) in &by_row {
-        let parts: Vec<_> = columns.iter().map(|&column| public_part(column)).collect();
-        let values = device.evaluate(&parts, *at);
-        let challenges = powers.by_ref().take(columns.len()).collect();
-        openings.push(Opening { at: *at, parts, challenges, values });
+    for mut opening in public_openings {
+        opening.challenges = powers.by_ref().take(opening.values.len()).collect();
+        openings.push(opening);
     }
     let base_codeword = device.deep(layout, &openings)?;
     drop(openings);

@@ -40,7 +40,7 @@ impl Prepared {
     /// Bytes that the setup takes.
     pub fn bytes(&self) -> usize {
         let CpuSetup { columns, places, .. } = &self.setup;
-        columns.count() * columns.rows() * 8
+        columns.bytes()
             + places.iter().map(|p| p.len() * 4).sum::<usize>()
             + (columns.rows() << self.layout.lde_log2) * 64
     }
@@ -88,15 +88,7 @@ impl<D: Device> Prepared<D> {
     /// [`ProverError`].
     pub fn prove_unchecked(&self, witness: &WitnessVector) -> Result<Proof, ProverError> {
         let Self { device, key, layout, config, vk, setup, values } = self;
-        fits(*key, witness, &vk.fixed_parameters.public_inputs_locations, *values)?;
-        let tables = match layout.lookup {
-            Some(_) => usize::try_from(vk.fixed_parameters.total_tables_len).unwrap_or(usize::MAX),
-            None => witness.multiplicities.len(),
-        };
-        if witness.multiplicities.len() != tables {
-            let found = witness.multiplicities.len();
-            return Err(ProverError::Witness { key: *key, part: "multiplicities", expected: tables, found });
-        }
+        fits(*key, witness, vk, *values)?;
         catch_unwind(AssertUnwindSafe(|| prove_on(device, layout, setup, vk, witness, config)))
             .map_err(|panic| ProverError::Panicked { key: *key, message: panic_message(&*panic) })?
     }
@@ -132,15 +124,21 @@ pub(crate) fn values_needed(setup: &SetupKey) -> usize {
 pub(crate) fn fits(
     key: CircuitKey,
     witness: &WitnessVector,
-    locations: &Vec<(usize, usize)>,
+    vk: &Vk,
     values: usize,
 ) -> Result<(), ProverError> {
     let error = |part, expected, found| Err(ProverError::Witness { key, part, expected, found });
+    let fixed = &vk.fixed_parameters;
+    let locations = &fixed.public_inputs_locations;
     if &witness.public_inputs_locations != locations {
         return error("public input locations", locations.len(), witness.public_inputs_locations.len());
     }
     if witness.all_values.len() < values {
         return error("values", values, witness.all_values.len());
+    }
+    let (tables, found) = (fixed.total_tables_len, witness.multiplicities.len());
+    if fixed.lookup_parameters.lookup_is_allowed() && tables != found as u64 {
+        return error("multiplicities", usize::try_from(tables).unwrap_or(usize::MAX), found);
     }
     Ok(())
 }

@@ -33,7 +33,6 @@ pub fn gate_set<C: CircuitBuilder<F>>() -> Result<GateSet, SetError> {
         gates: GateSet {
             general: Vec::new(),
             specialized: Vec::new(),
-            lookup: LookupParameters::NoLookup,
             geometry,
             specialized_variables: 0,
             specialized_witnesses: 0,
@@ -103,8 +102,7 @@ impl Capture {
         };
         let tape = self.tape(evaluator);
         let repetitions = evaluator.num_repetitions_in_geometry(&self.gates.geometry);
-        let degree = E::max_constraint_degree();
-        self.gates.general.push(Gate { name: evaluator.instance_name(), degree, repetitions, stride, tape });
+        self.gates.general.push(Gate { name: evaluator.instance_name(), repetitions, stride, tape });
     }
 
     fn specialized<E: GateConstraintEvaluator<F>>(
@@ -127,13 +125,12 @@ impl Capture {
             constants: if share_constants { 0 } else { width.num_constants },
         };
         // The library reserves room for one repetition at least.
-        let more = repetitions.max(1) - 1;
-        self.gates.specialized_variables += width.num_variables * (1 + more);
-        self.gates.specialized_witnesses += width.num_witnesses * (1 + more);
-        self.gates.specialized_constants += width.num_constants + stride.constants * more;
+        let room = repetitions.max(1);
+        self.gates.specialized_variables += width.num_variables * room;
+        self.gates.specialized_witnesses += width.num_witnesses * room;
+        self.gates.specialized_constants += width.num_constants + stride.constants * (room - 1);
         let tape = self.tape(evaluator);
-        let degree = E::max_constraint_degree();
-        let gate = Gate { name: evaluator.instance_name(), degree, repetitions, stride, tape };
+        let gate = Gate { name: evaluator.instance_name(), repetitions, stride, tape };
         self.gates.specialized.push(SpecializedGate { gate, start, is_lookup });
     }
 }
@@ -187,10 +184,9 @@ impl CsBuilderImpl<F, Self> for Capture {
     }
 
     fn allow_lookup<GC: GateConfigurationHolder<F>, TB: StaticToolboxHolder>(
-        mut builder: CsBuilder<Self, F, GC, TB>,
+        builder: CsBuilder<Self, F, GC, TB>,
         lookup_parameters: LookupParameters,
     ) -> CsBuilder<Self, F, Self::GcWithLookup<GC>, TB> {
-        builder.implementation.gates.lookup = lookup_parameters;
         let general = GatePlacementStrategy::UseGeneralPurposeColumns;
         let own = |num_repetitions, share_constants| GatePlacementStrategy::UseSpecializedColumns {
             num_repetitions,

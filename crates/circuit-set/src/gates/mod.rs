@@ -11,7 +11,7 @@ mod tape;
 pub use capture::gate_set;
 pub use tape::{Op, Operand, Tape};
 
-use boojum::cs::{CSGeometry, LookupParameters};
+use boojum::cs::CSGeometry;
 
 /// All gates of a circuit, in the order in which the proof library numbers them and gives them powers of α.
 #[derive(Clone, Debug)]
@@ -20,8 +20,6 @@ pub struct GateSet {
     pub general: Vec<Gate>,
     /// Over columns of their own.
     pub specialized: Vec<SpecializedGate>,
-    /// The lookup argument's parameters.
-    pub lookup: LookupParameters,
     /// The general-purpose columns.
     pub geometry: CSGeometry,
     /// Variable columns of all specialized gates.
@@ -37,8 +35,6 @@ pub struct GateSet {
 pub struct Gate {
     /// Name in the proof library.
     pub name: String,
-    /// Degree of its constraints; 0 for markers.
-    pub degree: usize,
     /// Repetitions on a row.
     pub repetitions: usize,
     /// What a repetition's columns lie after those of the one before.

@@ -3,12 +3,7 @@
 use std::{collections::HashMap, fmt};
 
 use boojum::{
-    cs::traits::evaluator::PerChunkOffset,
-    cs::traits::{
-        destination_view::EvaluationDestination,
-        trace_source::{TraceSource, TraceSourceDerivable},
-        GoodAllocator,
-    },
+    cs::traits::{destination_view::EvaluationDestination, trace_source::TraceSource, GoodAllocator},
     field::{traits::field_like::PrimeFieldLike, Field},
 };
 
@@ -130,16 +125,6 @@ impl TraceSource<F, Symbol> for Columns {
     }
 
     fn dump_current_row<A: GoodAllocator>(&self, _: &mut Vec<Symbol, A>) {}
-}
-
-impl TraceSourceDerivable<F, Symbol> for Columns {
-    fn set_constants_offset(&mut self, _: usize) {}
-    fn offset_for_next_chunk(&mut self, _: &PerChunkOffset) {}
-    fn reset_gate_chunk_offset(&mut self) {}
-    fn num_iterations(&self) -> usize {
-        1
-    }
-    fn advance(&mut self) {}
 }
 
 /// Where a gate's terms go.

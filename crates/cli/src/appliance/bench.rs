@@ -13,6 +13,7 @@ use ingot_stream::bench::{run, BenchOptions};
 use crate::{
     args::{BenchCommand, BenchProveArgs},
     exit::Outcome,
+    memory::peak_rss_bytes,
     ui::Ui,
 };
 
@@ -26,7 +27,7 @@ pub(crate) fn bench(ui: &Arc<Ui>, command: &BenchCommand) -> anyhow::Result<Outc
             Some(dir) => {
                 let engine = if args.library { Engine::Library } else { Engine::Own };
                 let measured = measure(dir, engine, args.runs)?;
-                println!("{}", serde_json::to_string(&measured)?);
+                println!("{}", serde_json::to_string(&(measured, peak_rss_bytes()))?);
             }
             None => prove(ui, args)?,
         },
@@ -46,16 +47,16 @@ fn prove(ui: &Arc<Ui>, args: &BenchProveArgs) -> anyhow::Result<()> {
         );
         let dir = tempfile::tempdir().context("cannot make a folder for keys")?;
         make(dir.path(), &Shape { rows_log2, lde: args.lde, queries: args.queries })?;
-        let own = in_process(dir.path(), Engine::Own, args.runs)?;
-        row(ui, rows_log2, Engine::Own, &own);
+        let (own, own_peak) = in_process(dir.path(), Engine::Own, args.runs)?;
+        row(ui, rows_log2, Engine::Own, &own, own_peak);
         if args.only_own {
             continue;
         }
-        let library = in_process(dir.path(), Engine::Library, args.runs)?;
-        row(ui, rows_log2, Engine::Library, &library);
+        let (library, library_peak) = in_process(dir.path(), Engine::Library, args.runs)?;
+        row(ui, rows_log2, Engine::Library, &library, library_peak);
         ensure!(own.proof_hash == library.proof_hash, "2^{rows_log2} rows: the two proofs differ");
         let time = library.proving.as_secs_f64() / own.proving.as_secs_f64();
-        let memory = library.peak_bytes as f64 / own.peak_bytes.max(1) as f64;
+        let memory = library_peak as f64 / own_peak.max(1) as f64;
         ui.note(format!(
             "  2^{rows_log2}  same bytes, {time:.1} times as fast with 1/{memory:.1} of the memory"
         ));
@@ -63,8 +64,8 @@ fn prove(ui: &Arc<Ui>, args: &BenchProveArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn row(ui: &Arc<Ui>, rows_log2: u32, engine: Engine, measured: &Measured) {
-    let Measured { proving, preparing, cpu, peak_bytes, planned_bytes, .. } = measured;
+fn row(ui: &Arc<Ui>, rows_log2: u32, engine: Engine, measured: &Measured, peak_bytes: u64) {
+    let Measured { proving, preparing, cpu, planned_bytes, .. } = measured;
     let gib = |bytes: u64| bytes as f64 / f64::from(1 << 30);
     let planned = if *planned_bytes == 0 { String::new() } else { format!("{:.2}", gib(*planned_bytes)) };
     ui.note(format!(
@@ -73,12 +74,12 @@ fn row(ui: &Arc<Ui>, rows_log2: u32, engine: Engine, measured: &Measured) {
         proving.as_secs_f64(),
         cpu.as_secs_f64(),
         preparing.as_secs_f64(),
-        gib(*peak_bytes),
+        gib(peak_bytes),
     ));
 }
 
-/// Measures in a new process: its peak of memory is its own.
-fn in_process(dir: &Path, engine: Engine, runs: usize) -> anyhow::Result<Measured> {
+/// Measures in a new process, whose peak of memory, in bytes, is its own.
+fn in_process(dir: &Path, engine: Engine, runs: usize) -> anyhow::Result<(Measured, u64)> {
     let exe = std::env::current_exe().context("cannot find this executable")?;
     let mut command = Command::new(exe);
     command.args(["bench", "prove", "--runs"]).arg(runs.to_string()).arg("--measure").arg(dir);

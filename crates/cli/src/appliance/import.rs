@@ -49,7 +49,8 @@ pub(crate) fn import(ui: &Arc<Ui>, parameters: &str, args: &ImportArgs) -> anyho
         bail!("{}: expected one file of witness inputs", path.display())
     };
     let operator = Operator::connect(&load(&args.service)?, PATIENCE)?;
-    for entry in &index.files {
+    // Submitting stores the witness inputs.
+    for entry in index.files.iter().filter(|entry| entry.role != role::WITNESS_INPUTS) {
         operator.put(&read(&args.folder, entry)?)?;
     }
     let new = operator.submit(batch, version, &read(&args.folder, witness_inputs)?, args.priority)?;

@@ -200,12 +200,11 @@ pub fn step(core: &mut Core, store: &mut dyn Home, inputs: Vec<Input>, now_ms: u
     let mut settled = Ok(());
     let committed = store.group(&mut |home| {
         // What comes in is handled all the same: loads and the like are kept in memory only, and are not said again.
-        settled = core.resume(home, now_ms);
+        let resumed = core.resume(home, now_ms);
         for input in inputs.take().into_iter().flatten() {
             core.handle(home, input, now_ms);
         }
-        let rest = core.settle(home, now_ms);
-        settled = std::mem::replace(&mut settled, Ok(())).and(rest);
+        settled = resumed.and(core.settle(home, now_ms));
     });
     match committed.and(settled) {
         Ok(()) => {

@@ -11,10 +11,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use boojum::cs::implementations::pow::NoPow;
 use ingot_circuit_set::{
     decode, empty_assembly, encode,
-    field::{Ext, FinalizationHint, Proof, ProofConfig, Transcript, TreeHasher, Vk, WitnessVector, Worker},
+    field::{FinalizationHint, Proof, ProofConfig, Vk, Worker},
     gate_set, setup_key, witness_vector, SetError, SetupKey,
 };
 use ingot_types::{AggregationRound, CircuitKey};
@@ -22,7 +21,9 @@ use serde::{Deserialize, Serialize};
 
 pub use circuit::BenchCircuit;
 
-use crate::{cpu::CpuDevice, decode_witness_vector, encode_witness_vector, Prepared, ProverError};
+use crate::{
+    cpu::CpuDevice, decode_witness_vector, encode_witness_vector, library::prove_in, Prepared, ProverError,
+};
 
 const KEY: CircuitKey = CircuitKey::new(AggregationRound::Basic, 1);
 
@@ -76,8 +77,6 @@ pub struct Measured {
     pub preparing: Duration,
     /// Processor time of the fastest proof.
     pub cpu: Duration,
-    /// Most memory that the process had.
-    pub peak_bytes: u64,
     /// What [`crate::Layout::proving_bytes`] says, with the witness vector; 0 for the library.
     pub planned_bytes: u64,
     /// BLAKE3 of the proof.
@@ -157,31 +156,11 @@ pub fn measure(dir: &Path, engine: Engine, runs: usize) -> Result<Measured, Benc
             let lde = setup.lde(&worker);
             let assembly = empty_assembly(&circuit, &setup.hint);
             let preparing = start.elapsed();
-            repeat(runs, preparing, || Ok(library(&assembly, &witness, &shape, &setup, &lde, &worker)))
+            repeat(runs, preparing, || {
+                Ok(prove_in(&assembly, &witness, shape.config(), &setup, &lde, &worker))
+            })
         }
     }
-}
-
-fn library(
-    assembly: &ingot_circuit_set::field::ProvingAssembly,
-    witness: &WitnessVector,
-    shape: &Shape,
-    setup: &SetupKey,
-    lde: &ingot_circuit_set::field::SetupLde,
-    worker: &Worker,
-) -> Proof {
-    assembly.prove_from_witness_vec_and_precomputations::<Ext, Transcript, TreeHasher, NoPow>(
-        witness,
-        shape.config(),
-        &setup.base,
-        lde,
-        &setup.tree,
-        &setup.vk,
-        &setup.variables_hint,
-        &setup.witness_hint,
-        (),
-        worker,
-    )
 }
 
 fn repeat(
@@ -196,19 +175,10 @@ fn repeat(
         let (proving, cpu) = (start.elapsed(), cpu_time().saturating_sub(cpu));
         if best.as_ref().is_none_or(|best| proving < best.proving) {
             let proof_hash = blake3::hash(&encode("proof", &proof)?).into();
-            best = Some(Measured { proving, preparing, cpu, peak_bytes: 0, planned_bytes: 0, proof_hash });
+            best = Some(Measured { proving, preparing, cpu, planned_bytes: 0, proof_hash });
         }
     }
-    let mut best = best.ok_or_else(|| SetError::Inconsistent("nothing was measured".into()))?;
-    best.peak_bytes = peak_bytes();
-    Ok(best)
-}
-
-/// Most memory that this process has had, in bytes; 0 where the system does not say.
-fn peak_bytes() -> u64 {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok()).unwrap_or(0) * 1024
+    best.ok_or_else(|| SetError::Inconsistent("nothing was measured".into()).into())
 }
 
 /// Processor time of this process, in the system's ticks of 10 ms.

@@ -27,13 +27,16 @@ impl Codeword {
         let rows = coefficients[0].len();
         let rows_log2 = rows.trailing_zeros();
         let mut values = [vec![0; rows << lde_log2], vec![0; rows << lde_log2]];
-        for (values, coefficients) in values.iter_mut().zip(coefficients) {
-            values.par_chunks_exact_mut(rows).enumerate().for_each(|(index, values)| {
-                values.copy_from_slice(coefficients);
-                let shift = coset(rows_log2 + lde_log2, lde_log2, index);
-                CosetTwiddles::new(rows_log2, shift).to_values(level, values);
-            });
-        }
+        let [v0, v1] = &mut values;
+        v0.par_chunks_exact_mut(rows).zip(v1.par_chunks_exact_mut(rows)).enumerate().for_each(
+            |(index, (v0, v1))| {
+                let twiddles = CosetTwiddles::new(rows_log2, coset(rows_log2 + lde_log2, lde_log2, index));
+                for (values, coefficients) in [v0, v1].into_iter().zip(coefficients) {
+                    values.copy_from_slice(coefficients);
+                    twiddles.to_values(level, values);
+                }
+            },
+        );
         Self { values, shift: GENERATOR }
     }
 

@@ -11,7 +11,9 @@ mod setup;
 mod stage2;
 
 use ingot_circuit_set::{field::WitnessVector, GateSet, SetupKey};
-use ingot_field::{bit_reverse, canonical, Columns, CosetTwiddles, Digest, Ext, Level, Tree};
+use ingot_field::{
+    bit_reverse, canonical, Columns, CosetTwiddles, Digest, Ext, ExtLanes, Lanes, Level, Tree,
+};
 use rayon::prelude::*;
 
 pub use fri::Codeword;
@@ -22,6 +24,16 @@ use crate::{
     protocol::PowSeed,
     Layout, ProverError,
 };
+
+/// `start` + Σ factor_i · column_i at one place of the columns.
+#[inline(always)]
+fn combination<L: Lanes>(start: ExtLanes<L>, columns: &[&[u64]], factors: &[Ext], at: usize) -> ExtLanes<L> {
+    let mut sum = start;
+    for (column, &factor) in columns.iter().zip(factors) {
+        sum = sum.add_scaled(L::load(&column[at..]), ExtLanes::splat(factor));
+    }
+    sum
+}
 
 /// The CPU as a device. Its work runs on the rayon pool it is called in.
 #[derive(Clone, Copy, Debug)]

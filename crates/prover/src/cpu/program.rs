@@ -193,13 +193,6 @@ struct Compiler<'a> {
     loaded: Vec<(Operand, u32, usize)>,
 }
 
-fn operands(op: Op) -> (Operand, Option<Operand>) {
-    match op {
-        Op::Add(a, b) | Op::Sub(a, b) | Op::Mul(a, b) => (a, Some(b)),
-        Op::Double(a) | Op::Square(a) | Op::Negate(a) => (a, None),
-    }
-}
-
 impl<'a> Compiler<'a> {
     fn new(tape: &'a Tape) -> Self {
         let count = tape.ops.len();
@@ -214,7 +207,7 @@ impl<'a> Compiler<'a> {
             loaded: Vec::new(),
         };
         for (index, &op) in tape.ops.iter().enumerate() {
-            let (a, b) = operands(op);
+            let (a, b) = op.operands();
             for operand in [Some(a), b].into_iter().flatten() {
                 if let Operand::Value(value) = operand {
                     this.last_read[value as usize] = index;
@@ -252,7 +245,7 @@ impl<'a> Compiler<'a> {
         let to = self.registers.take();
         self.steps.push(Step { code, to, a: column, b: 0 });
         let reads = |op: &Op| {
-            let (a, b) = operands(*op);
+            let (a, b) = op.operands();
             a == operand || b == Some(operand)
         };
         // A term that is the column itself is emitted at the end.
@@ -266,7 +259,7 @@ impl<'a> Compiler<'a> {
 
     fn operation(&mut self, index: usize) {
         let op = self.tape.ops[index];
-        let (left, right) = operands(op);
+        let (left, right) = op.operands();
         let a = self.read(left);
         let b = right.map_or(0, |operand| self.read(operand));
         for operand in [Some(left), right].into_iter().flatten() {

@@ -7,9 +7,10 @@ use ingot_field::{
 use rayon::prelude::*;
 
 use super::{
+    combination,
     inverse::invert,
     program::{Base, Register, BLOCK},
-    setup::CpuSetup,
+    setup::{CpuSetup, PlacedGate},
 };
 use crate::{device::Stage2Challenges, Layout, ProverError};
 
@@ -22,8 +23,7 @@ const COPY_VECTORS: usize = 4;
 /// Powers of α by what they weigh.
 struct Weights<'a> {
     lookup: &'a [Ext],
-    specialized: &'a [Ext],
-    general: &'a [Ext],
+    gates: &'a [Ext],
     first_row: Ext,
     products: &'a [Ext],
 }
@@ -43,8 +43,10 @@ struct Coset<'a> {
     stage2: Vec<&'a [u64]>,
     /// c in the coset's points c · ω^i.
     shift: u64,
-    /// x^n − 1, the same for all points of the coset.
+    /// x^n − 1, the same for all points of the coset,
     vanishing: u64,
+    /// and its inverse.
+    vanishing_inverse: u64,
 }
 
 /// The chunks of the quotient as columns of coefficients.
@@ -61,10 +63,9 @@ pub fn quotient(
     let (rows_log2, rows, degree) = (layout.rows_log2, layout.rows(), layout.quotient_degree);
     let powers = alpha.powers(layout.quotient_terms());
     let (lookup, rest) = powers.split_at(layout.lookup_terms());
-    let (specialized, rest) = rest.split_at(layout.specialized_terms);
-    let (general, rest) = rest.split_at(layout.general_terms);
+    let (gates, rest) = rest.split_at(layout.gate_terms);
     let (first_row, products) = rest.split_at(1);
-    let weights = Weights { lookup, specialized, general, first_row: first_row[0], products };
+    let weights = Weights { lookup, gates, first_row: first_row[0], products };
     let lookup_gammas = challenges.lookup_gamma.powers(layout.lookup.as_ref().map_or(0, |l| l.table_columns));
     let beta_cosets: Vec<Ext> = setup.copy_cosets.iter().map(|&k| challenges.beta.scale(k)).collect();
 
@@ -80,6 +81,7 @@ pub fn quotient(
             oracle.values_into(level, &twiddles, 0..oracle.count(), values, 0);
         }
         let [witness, fixed, stage2] = values.each_ref().map(|columns| columns.iter().collect());
+        let vanishing = sub(pow(shift, rows as u64), 1);
         let shared = Coset {
             level,
             setup,
@@ -92,7 +94,8 @@ pub fn quotient(
             fixed,
             stage2,
             shift,
-            vanishing: sub(pow(shift, rows as u64), 1),
+            vanishing,
+            vanishing_inverse: inverse(vanishing),
         };
         c0.par_chunks_mut(TASK_ROWS).zip(c1.par_chunks_mut(TASK_ROWS)).enumerate().for_each(
             |(task, (c0, c1))| {
@@ -127,7 +130,7 @@ fn rows_of_coset_with<L: Lanes>(coset: &Coset<'_>, start: usize, c0: &mut [u64],
     lookup_terms::<L>(coset, start, c0, c1);
     gate_terms::<L>(coset, start, c0, c1);
     copy_terms::<L>(coset, start, c0, c1);
-    let factor = L::splat(inverse(coset.vanishing));
+    let factor = L::splat(coset.vanishing_inverse);
     for column in [c0, c1] {
         for at in (0..column.len()).step_by(L::N) {
             L::load(&column[at..]).mul(factor).store(&mut column[at..]);
@@ -167,10 +170,8 @@ fn lookup_terms<L: Lanes>(coset: &Coset<'_>, start: usize, c0: &mut [u64], c1: &
         let fraction = [coset.stage2[first + 2 * term], coset.stage2[first + 2 * term + 1]];
         let weight = ExtLanes::<L>::splat(coset.weights.lookup[term]);
         for at in (0..c0.len()).step_by(L::N) {
-            let mut sum = ExtLanes::<L>::splat(coset.challenges.lookup_beta);
-            for (column, &gamma) in columns.iter().zip(coset.lookup_gammas) {
-                sum = sum.add_scaled(L::load(&column[start + at..]), ExtLanes::splat(gamma));
-            }
+            let beta = ExtLanes::<L>::splat(coset.challenges.lookup_beta);
+            let sum = combination(beta, &columns, coset.lookup_gammas, start + at);
             let mut value = sum.mul(load(fraction, start + at));
             value.0 = value.0.sub(subtrahend.map_or(L::splat(1), |m| L::load(&m[start + at..])));
             accumulate(c0, c1, at, value.mul(weight));
@@ -185,38 +186,24 @@ fn gate_terms<L: Lanes>(coset: &Coset<'_>, start: usize, c0: &mut [u64], c1: &mu
     let witnesses = &rest[..layout.witnesses];
     let constants = &coset.fixed[layout.variables..layout.variables + layout.constants];
     let mut registers: Vec<Register> = Vec::new();
-    let mut weights = coset.weights.specialized;
-    for gate in &coset.setup.specialized {
-        gate.program.prepare(&mut registers);
-        let [v, w, c] = gate.start;
+    let mut weights = coset.weights.gates;
+    for PlacedGate { program, start: [v, w, c], selector } in &coset.setup.gates {
+        program.prepare(&mut registers);
         let base =
-            Base { variables: &variables[v..], witnesses: &witnesses[w..], constants: &constants[c..] };
+            Base { variables: &variables[*v..], witnesses: &witnesses[*w..], constants: &constants[*c..] };
         for at in (0..c0.len()).step_by(BLOCK) {
             let (mut sum0, mut sum1) = ([0; BLOCK], [0; BLOCK]);
-            gate.program.run::<L>(&base, start + at, weights, &mut registers, [&mut sum0, &mut sum1]);
+            program.run::<L>(&base, start + at, weights, &mut registers, [&mut sum0, &mut sum1]);
             for i in (0..BLOCK).step_by(L::N) {
-                accumulate(c0, c1, at + i, load::<L>([&sum0, &sum1], i));
-            }
-        }
-        weights = &weights[gate.program.terms * gate.program.repetitions..];
-    }
-    let mut weights = coset.weights.general;
-    for gate in &coset.setup.general {
-        gate.program.prepare(&mut registers);
-        let base = Base { variables, witnesses, constants: &constants[gate.selector.len()..] };
-        for at in (0..c0.len()).step_by(BLOCK) {
-            let (mut sum0, mut sum1) = ([0; BLOCK], [0; BLOCK]);
-            gate.program.run::<L>(&base, start + at, weights, &mut registers, [&mut sum0, &mut sum1]);
-            for i in (0..BLOCK).step_by(L::N) {
-                let mut selector = L::splat(1);
-                for (column, &one) in constants.iter().zip(&gate.selector) {
+                let mut sum = load::<L>([&sum0, &sum1], i);
+                for (column, &one) in constants.iter().zip(selector) {
                     let constant = L::load(&column[start + at + i..]);
-                    selector = selector.mul(if one { constant } else { L::splat(1).sub(constant) });
+                    sum = sum.scale(if one { constant } else { L::splat(1).sub(constant) });
                 }
-                accumulate(c0, c1, at + i, load::<L>([&sum0, &sum1], i).scale(selector));
+                accumulate(c0, c1, at + i, sum);
             }
         }
-        weights = &weights[gate.program.terms * gate.program.repetitions..];
+        weights = &weights[program.terms * program.repetitions..];
     }
 }
 
@@ -231,9 +218,6 @@ fn copy_terms<L: Lanes>(coset: &Coset<'_>, start: usize, c0: &mut [u64], c1: &mu
         let point = L::load(&setup.domain[start + at..]).mul(L::splat(coset.shift));
         point.store(&mut x[at..]);
         point.sub(L::splat(1)).store(&mut below[at..]);
-    }
-    for (x, zero) in below.iter_mut().zip(&mut zeros) {
-        (*x, *zero) = (canonical(*x), 0);
     }
     invert(coset.level, &mut below, &mut zeros);
     let z = [coset.stage2[0], coset.stage2[1]];

@@ -2,35 +2,23 @@
 
 use std::alloc::Global;
 
-use boojum::{
-    cs::implementations::copy_permutation::non_residues_for_copy_permutation,
-    field::traits::field_like::PrimeFieldLikeVectorized,
-};
-use ingot_circuit_set::{
-    field::{Packed, F},
-    GateSet, SetupKey,
-};
-use ingot_field::{bit_reverse, canonical, mul, root_of_unity, Columns, CosetTwiddles, Level, Tree};
+use boojum::cs::implementations::copy_permutation::non_residues_for_copy_permutation;
+use ingot_circuit_set::{field::F, setup_columns, setup_polynomials, GateSet, SetupKey, SpecializedGate};
+use ingot_field::{bit_reverse, canonical, mul, root_of_unity, Columns, Level, Tree};
 
 use super::program::Program;
 use crate::{Layout, ProverError};
 
-/// A gate over general-purpose columns.
+/// A gate and where it stands.
 #[derive(Clone, Debug)]
-pub struct GeneralGate {
-    /// Its constraints.
-    pub program: Program,
-    /// Which constant columns, from 0 on, must be one (`true`) or zero on its rows. Its own constants come after.
-    pub selector: Vec<bool>,
-}
-
-/// A gate over columns of its own.
-#[derive(Clone, Debug)]
-pub struct OwnColumnsGate {
+pub struct PlacedGate {
     /// Its constraints.
     pub program: Program,
     /// First variable, witness and constant column.
     pub start: [usize; 3],
+    /// Which constant columns, from 0 on, must be one (`true`) or zero on its rows; empty for a gate over columns of its
+    /// own, which is on every row.
+    pub selector: Vec<bool>,
 }
 
 /// A setup key made ready for the CPU device.
@@ -40,10 +28,8 @@ pub struct CpuSetup {
     pub columns: Columns,
     /// Their tree.
     pub tree: Tree,
-    /// Gates in the order of their powers of α: first these,
-    pub specialized: Vec<OwnColumnsGate>,
-    /// then these.
-    pub general: Vec<GeneralGate>,
+    /// Gates in the order of their powers of α: those over columns of their own come first.
+    pub gates: Vec<PlacedGate>,
     /// The coset of each column under the copy permutation.
     pub copy_cosets: Vec<u64>,
     /// The domain's points in bit-reversed order.
@@ -77,23 +63,11 @@ impl CpuSetup {
                 return error(part, expected, found);
             }
         }
-        let polynomials = base
-            .copy_permutation_polys
-            .iter()
-            .chain(&base.constant_columns)
-            .chain(&base.lookup_tables_columns);
-        let mut columns = Columns::zeros(rows_log2, layout.setup_columns());
-        for (index, polynomial) in polynomials.enumerate() {
-            let values = Packed::slice_into_base_slice(&polynomial.storage);
-            if values.len() != rows {
-                return error("rows", rows, values.len());
-            }
-            let to = columns.column_mut(index);
-            for (row, value) in values.iter().enumerate() {
-                to[bit_reverse(row, rows_log2)] = canonical(value.0);
-            }
+        let found = setup_polynomials(base).map(|values| values.len()).find(|&found| found != rows);
+        if let Some(found) = found {
+            return error("rows", rows, found);
         }
-        columns.interpolate(level, &CosetTwiddles::new(rows_log2, 1));
+        let columns = setup_columns(base, level);
 
         let digests = |layer: &[[F; 4]]| layer.iter().map(|d| d.map(|x| canonical(x.0))).collect::<Vec<_>>();
         let layers =
@@ -103,26 +77,24 @@ impl CpuSetup {
             return error("tree cap that the verification key names", 1, 0);
         }
 
-        let mut specialized = Vec::new();
-        for gate in gates.specialized.iter().filter(|gate| !gate.is_lookup) {
-            specialized.push(OwnColumnsGate {
-                program: Program::new(&gate.gate.tape, gate.gate.repetitions, gate.gate.stride),
-                start: [
-                    gate.start.variables,
-                    gate.start.witnesses,
-                    layout.general_constants + gate.start.constants,
-                ],
+        let mut placed = Vec::new();
+        for SpecializedGate { gate, start, .. } in gates.specialized.iter().filter(|gate| !gate.is_lookup) {
+            placed.push(PlacedGate {
+                program: Program::new(&gate.tape, gate.repetitions, gate.stride),
+                start: [start.variables, start.witnesses, layout.general_constants + start.constants],
+                selector: Vec::new(),
             });
         }
-        let mut general = Vec::new();
         for (index, gate) in gates.general.iter().enumerate() {
             if gate.tape.terms.is_empty() {
                 continue;
             }
             let path = base.selectors_placement.output_placement(index);
             match path.filter(|path| !path.is_empty()) {
-                Some(selector) => general.push(GeneralGate {
+                // Its constants come after its selector's.
+                Some(selector) => placed.push(PlacedGate {
                     program: Program::new(&gate.tape, gate.repetitions, gate.stride),
+                    start: [0, 0, selector.len()],
                     selector,
                 }),
                 None => {
@@ -157,6 +129,6 @@ impl CpuSetup {
         if let Some(long) = places.iter().map(Vec::len).find(|&len| len > rows) {
             return error("rows of a hint", rows, long);
         }
-        Ok(Self { columns, tree, specialized, general, copy_cosets, domain, next, places })
+        Ok(Self { columns, tree, gates: placed, copy_cosets, domain, next, places })
     }
 }

@@ -6,14 +6,13 @@
 use ingot_field::{bit_reverse_in_place, dispatch, mul, Columns, CosetTwiddles, Ext, ExtLanes, Lanes, Level};
 use rayon::prelude::*;
 
-use super::{inverse::invert, setup::CpuSetup};
+use super::{combination, inverse::invert, setup::CpuSetup};
 use crate::{device::Stage2Challenges, Layout, ProverError};
 
 /// Rows handled by one task.
 const TASK_ROWS: usize = 2048;
 
-/// Adds the product over `columns` of (w + c + s · β + γ) to each row: into `out`, with (c, s) being (β k x, 0) for
-/// numerators and (0, σ) for denominators.
+/// Row by row, the products over columns of w + β k x + γ and of w + β σ + γ.
 #[inline(always)]
 fn fraction_with<L: Lanes>(
     variables: &[&[u64]],
@@ -68,15 +67,20 @@ dispatch! {
     fn multiply = multiply_with where (a: [&mut [u64]; 2], b: [&[u64]; 2])
 }
 
+/// [`multiply`] on all threads.
+fn multiply_columns(level: Level, [a0, a1]: [&mut [u64]; 2], [b0, b1]: [&[u64]; 2]) {
+    a0.par_chunks_mut(TASK_ROWS)
+        .zip(a1.par_chunks_mut(TASK_ROWS))
+        .zip(b0.par_chunks(TASK_ROWS).zip(b1.par_chunks(TASK_ROWS)))
+        .for_each(|((a0, a1), (b0, b1))| multiply(level, [a0, a1], [b0, b1]));
+}
+
 /// β + Σ γ^i column_i, row by row.
 #[inline(always)]
 fn combine_with<L: Lanes>(columns: &[&[u64]], gammas: &[Ext], beta: Ext, out: [&mut [u64]; 2]) {
     let [c0, c1] = out;
     for start in (0..c0.len()).step_by(L::N) {
-        let mut sum = ExtLanes::<L>::splat(beta);
-        for (column, &gamma) in columns.iter().zip(gammas) {
-            sum = sum.add_scaled(L::load(&column[start..]), ExtLanes::splat(gamma));
-        }
+        let sum = combination(ExtLanes::<L>::splat(beta), columns, gammas, start);
         sum.0.store(&mut c0[start..]);
         sum.1.store(&mut c1[start..]);
     }
@@ -151,11 +155,8 @@ fn copy_permutation(
             fraction.copy_from_slice(column);
             column.copy_from_slice(product);
         }
-        let ([p0, p1], [f0, f1]) = (&mut product, &fraction);
-        p0.par_chunks_mut(TASK_ROWS)
-            .zip(p1.par_chunks_mut(TASK_ROWS))
-            .zip(f0.par_chunks(TASK_ROWS).zip(f1.par_chunks(TASK_ROWS)))
-            .for_each(|((p0, p1), (f0, f1))| multiply(level, [p0, p1], [f0, f1]));
+        let [p0, p1] = &mut product;
+        multiply_columns(level, [p0, p1], fraction.each_ref().map(Vec::as_slice));
     }
     Ok(out)
 }
@@ -165,11 +166,8 @@ fn running_product(level: Level, fractions: &Columns, chunks: usize) -> Result<[
     let mut c0 = fractions.column(0).to_vec();
     let mut c1 = fractions.column(1).to_vec();
     for chunk in 1..chunks {
-        let (f0, f1) = (fractions.column(2 * chunk), fractions.column(2 * chunk + 1));
-        c0.par_chunks_mut(TASK_ROWS)
-            .zip(c1.par_chunks_mut(TASK_ROWS))
-            .zip(f0.par_chunks(TASK_ROWS).zip(f1.par_chunks(TASK_ROWS)))
-            .for_each(|((c0, c1), (f0, f1))| multiply(level, [c0, c1], [f0, f1]));
+        let fraction = [fractions.column(2 * chunk), fractions.column(2 * chunk + 1)];
+        multiply_columns(level, [&mut c0, &mut c1], fraction);
     }
     bit_reverse_in_place(&mut c0);
     bit_reverse_in_place(&mut c1);
@@ -251,8 +249,8 @@ fn lookups(
             let multiplicity = layout.variables + layout.witnesses;
             let mut values = Columns::zeros(rows_log2, 1);
             witness.values_into(level, base, multiplicity..multiplicity + 1, &mut values, 0);
-            for (column, multiplicities) in [c0, c1].into_iter().zip([values.column(0); 2]) {
-                for (x, &m) in column.iter_mut().zip(multiplicities) {
+            for column in [c0, c1] {
+                for (x, &m) in column.iter_mut().zip(values.column(0)) {
                     *x = mul(*x, m);
                 }
             }
