@@ -1,0 +1,53 @@
+# What the package set for offline evaluation lacks.
+l: final: prev:
+l.genAttrs ["cargo-deny" "cargo-nextest" "deadnix" "alejandra" "rsync" "b3sum" "shellcheck"] (
+  name: prev.${name} or (final.runCommand name {meta.mainProgram = name;} "touch $out")
+)
+// {
+  mkShell = args:
+    final.runCommand (args.name or "shell") ((args.env or {}) // {nativeBuildInputs = args.packages or [];}) "touch $out";
+  testers =
+    (prev.testers or {})
+    // {
+      # Every node is evaluated for real; what comes out names them.
+      runNixOSTest = test: let
+        value =
+          if builtins.isPath test
+          then import test
+          else test;
+        t =
+          if builtins.isFunction value
+          then
+            value {
+              pkgs = final;
+              lib = l;
+              hostPkgs = final;
+            }
+          else value;
+        node = name: module:
+          l.evalModules {
+            modules = [
+              ./nixos-stub.nix
+              {
+                _module.args.pkgs = final;
+                networking.hostName = l.mkDefault name;
+              }
+              (t.defaults or {})
+              module
+            ];
+          };
+        nodes = l.mapAttrs node t.nodes;
+        units = name: evaluated: let
+          failed = l.filter (a: !a.assertion) evaluated.config.assertions;
+        in
+          if failed != []
+          then throw "${t.name}/${name}: ${(l.head failed).message}"
+          else evaluated.config.system.build.toplevel;
+      in
+        final.runCommand "vm-test-${t.name}" {
+          passthru = {inherit nodes;};
+          script = t.testScript;
+          units = l.mapAttrsToList (name: evaluated: "${name}=${units name evaluated}") nodes;
+        } "echo $units > $out";
+    };
+}
