@@ -4,7 +4,7 @@
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
     io::{self, Read, Seek, SeekFrom, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use crate::{
@@ -14,6 +14,17 @@ use crate::{
 
 /// How the names of parts begin.
 pub(crate) const PART_PREFIX: &str = ".part-";
+
+/// Whether somebody is writing this part. Its age does not say: a clock may have jumped.
+pub(crate) fn is_being_written(path: &Path) -> Result<bool, ArtifactError> {
+    match File::open(path).map(|file| file.try_lock()) {
+        Ok(Ok(())) => Ok(false),
+        Ok(Err(TryLockError::WouldBlock)) => Ok(true),
+        Ok(Err(TryLockError::Error(error))) => Err(context("lock", path)(error)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(context("open", path)(error)),
+    }
+}
 
 /// An artifact on its way into a store.
 #[derive(Debug)]
@@ -34,6 +45,9 @@ impl ArtifactStore {
     /// [`ArtifactError::Busy`] if another writer is at it; [`ArtifactError::Io`].
     pub fn writer(&self, artifact: &ArtifactRef) -> Result<ArtifactWriter, ArtifactError> {
         let path = self.folder().join(format!("{PART_PREFIX}{}", artifact.hash));
+        // Until the part is locked: the collector must not take it for nobody's.
+        let collector = self.lock_file()?;
+        collector.lock_shared().map_err(context("lock", self.folder()))?;
         let mut file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -46,6 +60,7 @@ impl ArtifactStore {
             Err(TryLockError::WouldBlock) => return Err(ArtifactError::Busy { path }),
             Err(TryLockError::Error(error)) => return Err(context("lock", &path)(error)),
         }
+        drop(collector);
         let mut hasher = blake3::Hasher::new();
         let mut offset = io::copy(&mut (&mut file).take(artifact.size_bytes), &mut hasher)
             .map_err(context("read", &path))?;
@@ -185,6 +200,21 @@ mod tests {
             .unwrap()
             .leftovers
             .is_empty());
+    }
+
+    #[test]
+    fn a_part_that_is_being_written_is_not_collected_however_old_it_looks() {
+        let (_folder, store) = store();
+        let artifact = name(b"whole");
+        let mut writer = store.writer(&artifact).unwrap();
+        writer.write(b"who").unwrap();
+        // Age zero is what a clock that jumped makes of any.
+        assert!(store.collect(&BTreeSet::new(), Duration::ZERO).unwrap().leftovers.is_empty());
+        writer.write(b"le").unwrap();
+        writer.finish().unwrap();
+        assert_eq!(store.get(&artifact).unwrap(), b"whole");
+        store.writer(&name(b"other")).unwrap().write(b"o").unwrap();
+        assert_eq!(store.collect(&BTreeSet::new(), Duration::ZERO).unwrap().leftovers.len(), 1);
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::{
         context, folder_of, hash_file, is_temporary, read_verified, remove_if_there, sync_folder, touch,
         write_atomically,
     },
-    part::PART_PREFIX,
+    part::{is_being_written, PART_PREFIX},
     ArtifactError, Blake3,
 };
 
@@ -178,7 +178,8 @@ impl ArtifactStore {
             // Taken for each file anew, so that writers wait for one removal at most.
             lock.lock().map_err(context("lock", &self.folder))?;
             if temporary {
-                if remove_if_there(&path)? {
+                let nobodys = is_temporary(&path) || !is_being_written(&path)?;
+                if nobodys && remove_if_there(&path)? {
                     collected.leftovers.push(path);
                 }
             } else if let (Some(hash), Some(size_bytes)) = (hash, size_if_older(&path, min_age)?) {

@@ -13,6 +13,7 @@ pub mod field;
 mod gates;
 mod keys;
 mod plan;
+pub mod security;
 mod set;
 mod synthesis;
 

@@ -10,14 +10,18 @@ use std::{
 };
 
 use anyhow::anyhow;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use ingot_services::component::ComponentName;
+use ingot_types::CircuitKey;
 
 use crate::{
-    appliance, commands,
+    appliance,
+    commands::{self, parse_circuit},
+    edition::{Chosen, Edition},
     exit::{Outcome, FAILED, INTERRUPTED},
     interrupt::{self, Interrupted},
     memory::parse_size,
+    operate::{args::ChainArgs, operate, OperateCommand},
     ui::{Event, Ui},
 };
 
@@ -28,9 +32,9 @@ struct Cli {
     /// One JSON object per event and line, for machines.
     #[arg(long, global = true)]
     json: bool,
-    /// Security parameters: `proven80`, or for tests `legacy100`.
-    #[arg(long, global = true, default_value = "proven80", hide = true)]
-    parameters: String,
+    /// Security parameters, if not the default: for tests.
+    #[arg(long, global = true, hide = true)]
+    parameters: Option<String>,
     #[command(subcommand)]
     command: Command,
 }
@@ -46,17 +50,22 @@ enum Command {
     /// Verifies a proof: exit code 0 valid, 1 invalid, 2 can't tell.
     Verify(VerifyArgs),
     /// Makes setup keys, verification keys and finalization hints, or checks them.
+    #[command(visible_alias = "setup-keys")]
     Keygen(KeygenArgs),
     /// Keeps all components of this host running: house keeper, witness generator, witness vector generator, prover.
     Up(UpArgs),
     /// Submits a batch to the house keeper.
     Submit(SubmitArgs),
-    /// Shows batches and workers.
-    Status(StatusArgs),
+    #[command(flatten)]
+    Operate(OperateCommand),
     /// Writes the files of a batch under readable names.
     Export(ExportArgs),
     /// Stores the files of an exported batch and submits it.
     Import(ImportArgs),
+    /// Copies the house keeper's database and every artifact that it names, while it runs.
+    Backup(appliance::BackupArgs),
+    /// Makes the house keeper's folder from a backup; the folder must be empty or absent.
+    Restore(appliance::RestoreArgs),
     /// The component that owns the job store and serves the others.
     HouseKeeper(ServiceArgs),
     /// The component that makes circuit inputs.
@@ -65,6 +74,10 @@ enum Command {
     WitnessVectorGenerator(ServiceArgs),
     /// The component that proves.
     CircuitProver(ServiceArgs),
+    /// The component that brings batches from a rollup's core, and proofs back.
+    Gateway(ServiceArgs),
+    /// The core's side: hands batches out, takes proofs back and verifies them; the external API.
+    ProofDataHandler(ServiceArgs),
     /// Explains how the governor would share out this host's processors now, and changes nothing.
     Governor(ServiceArgs),
     /// Prints the configuration that is in effect.
@@ -105,9 +118,15 @@ pub(crate) struct UpArgs {
 pub(crate) struct SubmitArgs {
     /// The batch file.
     pub batch: PathBuf,
+    /// The chain that the batch is of, where its file does not say; where it does, the one it must say.
+    #[arg(long)]
+    pub chain: Option<u64>,
     /// Higher goes first.
     #[arg(long, default_value_t = 0, allow_negative_numbers = true)]
     pub priority: i32,
+    /// Say what would be done, and change nothing.
+    #[arg(long, conflicts_with_all = ["wait", "out"])]
+    pub dry_run: bool,
     /// Waits until the batch is proved.
     #[arg(long)]
     pub wait: bool,
@@ -119,21 +138,14 @@ pub(crate) struct SubmitArgs {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct StatusArgs {
-    /// Also batches whose jobs are forgotten.
-    #[arg(long)]
-    pub archived: bool,
-    #[command(flatten)]
-    pub service: ServiceArgs,
-}
-
-#[derive(Debug, Args)]
 pub(crate) struct ExportArgs {
-    /// The batch: chain/number.
+    /// The batch: its number, or chain/number.
     pub batch: String,
     /// The folder to write to.
     #[arg(long)]
     pub out: PathBuf,
+    #[command(flatten)]
+    pub chain: ChainArgs,
     #[command(flatten)]
     pub service: ServiceArgs,
 }
@@ -143,8 +155,11 @@ pub(crate) struct ImportArgs {
     /// The folder that `ingot export` wrote.
     pub folder: PathBuf,
     /// The higher, the sooner.
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, allow_negative_numbers = true)]
     pub priority: i32,
+    /// Verify everything, say what would be done, and change nothing.
+    #[arg(long)]
+    pub dry_run: bool,
     #[command(flatten)]
     pub service: ServiceArgs,
 }
@@ -201,9 +216,12 @@ pub(crate) struct ResourceArgs {
     /// Threads; by default one for each processor.
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub threads: Option<u16>,
-    /// Memory to plan with, such as 4G; by default three quarters of what is available, at most 5G.
+    /// Memory to plan with, such as 4G; by default three quarters of what is available, at most what one batch makes use of.
     #[arg(long, value_parser = parse_size)]
     pub max_ram: Option<u64>,
+    /// Disk that setup keys may take where they are made on demand, such as 30G; by default three quarters of what is free.
+    #[arg(long, value_parser = parse_size)]
+    pub max_disk: Option<u64>,
 }
 
 #[derive(Debug, Args)]
@@ -237,6 +255,9 @@ pub(crate) struct SampleBatchArgs {
 pub(crate) struct ProveArgs {
     /// The batch file.
     pub batch: PathBuf,
+    /// The chain that the batch is of, where its file does not say; where it does, the one it must say.
+    #[arg(long)]
+    pub chain: Option<u64>,
     /// The proof file to write; by default the batch file's name with the extension `proof`.
     #[arg(long)]
     pub out: Option<PathBuf>,
@@ -256,15 +277,21 @@ pub(crate) struct VerifyArgs {
     /// The batch that the proof should be about. Without it, the proof is valid for some batch only.
     #[arg(long)]
     pub batch: Option<PathBuf>,
+    /// The chain that the batch is of, where its file does not say.
+    #[arg(long, requires = "batch")]
+    pub chain: Option<u64>,
     #[command(flatten)]
     pub dir: DirArgs,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct KeygenArgs {
-    /// Makes all keys again, compares them with the manifest, reports each file, and writes nothing.
+    /// Makes keys again, compares them with the manifest, reports each file, and writes nothing but how far it got.
     #[arg(long)]
     pub check: bool,
+    /// Only these circuits, as round:id, several with commas; by default all.
+    #[arg(long, value_name = "ROUND:ID", value_delimiter = ',', value_parser = parse_circuit)]
+    pub circuit: Vec<CircuitKey>,
     /// Ignores the built-in manifest, and writes the folder of a new one (manifest, verification keys, hints).
     #[arg(long, value_name = "FOLDER", conflicts_with = "check")]
     pub write_manifest: Option<PathBuf>,
@@ -274,14 +301,21 @@ pub(crate) struct KeygenArgs {
     pub resources: ResourceArgs,
 }
 
-/// Runs the executable with `args`.
-pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+/// The command line; the names in messages are those of the executable that runs.
+pub(crate) fn definition(edition: &dyn Edition) -> clap::Command {
+    Cli::command().name(edition.executable()).bin_name(edition.executable())
+}
+
+/// Runs the executable of `edition` with `args`.
+pub fn run(edition: &'static dyn Edition, args: impl IntoIterator<Item = OsString>) -> ExitCode {
     // Before anything else: other code may use the instructions that are missing.
     if let Some(text) = crate::cpu::missing_features() {
         Ui::new(false).tell(&Event::Error { text });
         return ExitCode::from(FAILED);
     }
-    let cli = match Cli::try_parse_from(args) {
+    let parsed =
+        definition(edition).try_get_matches_from(args).and_then(|matches| Cli::from_arg_matches(&matches));
+    let cli = match parsed {
         Ok(cli) => cli,
         Err(error) => {
             let _ = error.print();
@@ -299,7 +333,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             if trace.status() == BacktraceStatus::Captured { format!("\n{trace}") } else { String::new() };
         *noted.lock().unwrap_or_else(PoisonError::into_inner) = format!("{info}{trace}");
     }));
-    let work = AssertUnwindSafe(|| execute(&ui, &cli));
+    let work = AssertUnwindSafe(|| execute(edition, &ui, &cli));
     let result = catch_unwind(work).unwrap_or_else(|_| {
         let place = place.lock().unwrap_or_else(PoisonError::into_inner);
         Err(anyhow!("internal error: this is a defect in ingot: {place}"))
@@ -313,40 +347,48 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
-fn execute(ui: &Arc<Ui>, cli: &Cli) -> anyhow::Result<Outcome> {
+fn execute(edition: &'static dyn Edition, ui: &Arc<Ui>, cli: &Cli) -> anyhow::Result<Outcome> {
     interrupt::listen()?;
+    let chosen = &Chosen::new(edition, cli.parameters.as_deref());
     match &cli.command {
-        Command::Demo(args) => commands::demo(ui, &cli.parameters, args),
-        Command::SampleBatch(args) => commands::sample_batch(ui, args),
-        Command::Prove(args) => commands::prove(ui, &cli.parameters, args),
-        Command::Verify(args) => commands::verify(ui, &cli.parameters, args),
-        Command::Keygen(args) => commands::keygen(ui, &cli.parameters, args),
-        Command::Up(args) => appliance::up(ui, &cli.parameters, args),
-        Command::Submit(args) => appliance::submit(ui, &cli.parameters, args),
-        Command::Status(args) => appliance::status(ui, args),
+        Command::Demo(args) => commands::demo(ui, chosen, args),
+        Command::SampleBatch(args) => commands::sample_batch(ui, chosen, args),
+        Command::Prove(args) => commands::prove(ui, chosen, args),
+        Command::Verify(args) => commands::verify(ui, chosen, args),
+        Command::Keygen(args) => commands::keygen(ui, chosen, args),
+        Command::Up(args) => appliance::up(ui, chosen, args),
+        Command::Submit(args) => appliance::submit(ui, chosen, args),
+        Command::Operate(command) => operate(ui, chosen, command),
         Command::Export(args) => appliance::export(ui, args),
-        Command::Import(args) => appliance::import(ui, &cli.parameters, args),
-        Command::HouseKeeper(args) => component(ui, cli, ComponentName::HouseKeeper, args),
-        Command::WitnessGenerator(args) => component(ui, cli, ComponentName::WitnessGenerator, args),
+        Command::Import(args) => appliance::import(ui, chosen, args),
+        Command::Backup(args) => appliance::backup(ui, args),
+        Command::Restore(args) => appliance::restore(ui, args),
+        Command::HouseKeeper(args) => component(ui, chosen, ComponentName::HouseKeeper, args),
+        Command::WitnessGenerator(args) => component(ui, chosen, ComponentName::WitnessGenerator, args),
         Command::WitnessVectorGenerator(args) => {
-            component(ui, cli, ComponentName::WitnessVectorGenerator, args)
+            component(ui, chosen, ComponentName::WitnessVectorGenerator, args)
         }
-        Command::CircuitProver(args) => component(ui, cli, ComponentName::CircuitProver, args),
-        Command::Governor(args) => appliance::governor(ui, &cli.parameters, args),
+        Command::CircuitProver(args) => component(ui, chosen, ComponentName::CircuitProver, args),
+        Command::Gateway(args) => appliance::gateway(ui, chosen, args),
+        Command::ProofDataHandler(args) => appliance::proof_data_handler(ui, chosen, args),
+        Command::Governor(args) => appliance::governor(ui, chosen, args),
         Command::Config(args) => appliance::config(args),
         Command::Bench(command) => appliance::bench(ui, command),
-        Command::Circuits => commands::circuits(ui, &cli.parameters),
+        Command::Circuits => commands::circuits(ui, chosen),
     }
 }
 
-fn component(ui: &Arc<Ui>, cli: &Cli, name: ComponentName, args: &ServiceArgs) -> anyhow::Result<Outcome> {
-    appliance::component(ui, &cli.parameters, name, args)
+fn component(
+    ui: &Arc<Ui>,
+    chosen: &Chosen,
+    name: ComponentName,
+    args: &ServiceArgs,
+) -> anyhow::Result<Outcome> {
+    appliance::component(ui, chosen, name, args)
 }
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
 
     #[test]

@@ -5,7 +5,7 @@
 pub(crate) enum Outcome {
     /// Done; for `verify`: valid. Exit code 0.
     Done,
-    /// `verify`: invalid; `keygen --check`: a difference. Exit code 1.
+    /// `verify`: invalid; `keygen --check`: a difference; `backup`: files were left out. Exit code 1.
     Refused,
     /// `verify`: nothing can be said. Exit code 2.
     Unknown,

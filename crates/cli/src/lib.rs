@@ -6,11 +6,18 @@ mod appliance;
 mod args;
 mod commands;
 mod cpu;
+mod edition;
 mod exit;
 mod home;
 mod interrupt;
+mod ledger;
+mod ledger_format;
 mod memory;
+mod operate;
 mod pinned;
 pub mod ui;
 
 pub use args::run;
+pub use edition::{Edition, KeyPolicy, LeastMemory, LoadedBatch, Sample};
+pub use ledger::Ledger;
+pub use pinned::Pinned;

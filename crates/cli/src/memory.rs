@@ -1,6 +1,6 @@
 //! Memory and processors of this machine, as Linux tells them.
 
-use std::fs;
+use std::{fs, path::Path};
 
 /// The largest resident set this process has had, in bytes; 0 if unknown.
 pub(crate) fn peak_rss_bytes() -> u64 {
@@ -15,6 +15,25 @@ pub(crate) fn peak_rss_of(pid: u32) -> u64 {
 /// Memory that can be had now, in bytes.
 pub(crate) fn available_bytes() -> Option<u64> {
     kilobytes("/proc/meminfo", "MemAvailable:").map(|k| k * 1024)
+}
+
+/// All memory of this machine, in bytes.
+pub(crate) fn total_bytes() -> Option<u64> {
+    kilobytes("/proc/meminfo", "MemTotal:").map(|k| k * 1024)
+}
+
+/// Size of the file system of `folder` or of the nearest folder above it that exists, in bytes.
+pub(crate) fn disk_bytes(folder: &Path) -> Option<u64> {
+    let there = folder.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("."));
+    let stat = nix::sys::statvfs::statvfs(there).ok()?;
+    Some(stat.blocks() * stat.fragment_size())
+}
+
+/// Disk that can be had now in the file system of `folder` or of the nearest folder above it that exists, in bytes.
+pub(crate) fn free_disk_bytes(folder: &Path) -> Option<u64> {
+    let there = folder.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("."));
+    let stat = nix::sys::statvfs::statvfs(there).ok()?;
+    Some(stat.blocks_available() * stat.fragment_size())
 }
 
 fn kilobytes(file: &str, field: &str) -> Option<u64> {

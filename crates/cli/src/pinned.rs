@@ -1,26 +1,19 @@
-//! The keys this executable trusts: manifests, verification keys and hints that are part of it.
+//! The keys an executable trusts: manifests, verification keys and hints that are part of it.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use ingot_keystore::{BuildReceipt, KeyManifest};
+use ingot_keystore::{BuildReceipt, EmbeddedFiles, KeyManifest};
 
 /// A committed folder of keys.
-#[derive(Debug)]
-pub(crate) struct Pinned {
+#[derive(Clone, Copy, Debug)]
+pub struct Pinned {
     /// Name of the parameter set, which is the folder's name.
     pub parameter_set: &'static str,
     /// The manifest's text.
     pub manifest: &'static str,
     /// Verification keys and hints: file name and contents.
-    pub files: &'static [(&'static str, &'static [u8])],
-}
-
-include!(concat!(env!("OUT_DIR"), "/pinned_keys.rs"));
-
-/// The committed folder for `parameter_set`, if there is one.
-pub(crate) fn pinned(parameter_set: &str) -> Option<&'static Pinned> {
-    PINNED.iter().find(|p| p.parameter_set == parameter_set)
+    pub files: EmbeddedFiles,
 }
 
 impl Pinned {
@@ -30,6 +23,9 @@ impl Pinned {
     }
 
     /// The manifest.
+    ///
+    /// # Errors
+    /// If it is none.
     pub fn parse(&self) -> anyhow::Result<KeyManifest> {
         KeyManifest::parse(&self.path(), self.manifest)
             .context("the key manifest built into this executable is bad")

@@ -53,6 +53,8 @@ pub enum Event {
         setup_ram_bytes: u64,
         synthesis_ram_bytes: u64,
         proving_ram_bytes: u64,
+        /// What a device needs for one proof, by the prover's own plan: key included, witness vector not.
+        device_bytes: Option<u64>,
     },
     /// A batch, as the house keeper has it. Counts of jobs.
     Batch {
@@ -127,6 +129,11 @@ impl Ui {
         Self { out, quiet: false }
     }
 
+    /// Whether it prints JSON.
+    pub(crate) fn is_json(&self) -> bool {
+        matches!(self.out, Out::Json)
+    }
+
     /// Says nothing. For tests.
     pub fn silent() -> Self {
         Self { out: Out::Lines, quiet: true }
@@ -153,6 +160,28 @@ impl Ui {
                 Out::Bars { all, .. } => all.suspend(write),
                 _ => write(),
             }
+        }
+    }
+
+    /// Shows `value`: as an object whose `event` is `event`, or as `text` for people.
+    pub fn show(&self, event: &'static str, value: &impl Serialize, text: &str) {
+        if self.quiet {
+            return;
+        }
+        match &self.out {
+            Out::Json => {
+                #[derive(Serialize)]
+                struct Tagged<'a, T> {
+                    event: &'static str,
+                    #[serde(flatten)]
+                    value: &'a T,
+                }
+                if let Ok(line) = serde_json::to_string(&Tagged { event, value }) {
+                    write_line(&mut io::stdout().lock(), &line);
+                }
+            }
+            Out::Bars { all, .. } => all.suspend(|| write_line(&mut io::stdout().lock(), text)),
+            Out::Lines => write_line(&mut io::stdout().lock(), text),
         }
     }
 
@@ -244,12 +273,14 @@ fn text(event: &Event) -> Option<String> {
             legacy_bits,
             setup_ram_bytes,
             proving_ram_bytes,
+            device_bytes,
             ..
         } => {
             format!(
-                "{circuit:<6} {round:<14} {name:<24} 2^{rows_log2:<4} {proven_bits:>7.1} {legacy_bits:>7.1}  {:>10} {:>10}",
+                "{circuit:<6} {round:<14} {name:<30} 2^{rows_log2:<4} {proven_bits:>7.1} {legacy_bits:>7.1}  {:>10} {:>10} {:>10}",
                 human_bytes(*setup_ram_bytes),
-                human_bytes(*proving_ram_bytes)
+                human_bytes(*proving_ram_bytes),
+                device_bytes.map_or("unknown".into(), human_bytes)
             )
         }
         Event::Batch { batch, version, state, jobs, done, active, quarantined, stuck_on } => {

@@ -44,8 +44,18 @@ fn bad_input_is_named_and_never_a_panic() {
         expect(dir, &["prove", "bad.batch"], 2, &["bad.batch", "expected", "found"]);
     }
     expect(dir, &["prove", "a.batch", "--out", "a.batch"], 2, &["overwrite"]);
+    expect(dir, &["prove", "a.batch", "--chain", "999"], 2, &["a.batch", "expected chain 999"]);
+    expect(dir, &["keygen", "--check", "--circuit", "0:99"], 2, &["no circuit 0:99", "ingot circuits"]);
+    expect(dir, &["keygen", "--check", "--circuit", "zero"], 2, &["`zero` is no circuit", "round:id"]);
+    expect(dir, &["keygen", "--circuit", "0:1"], 2, &["leave --circuit away"]);
     expect(dir, &["verify", "a.batch"], 1, &["INVALID", "a.batch", "INGOTPRF"]);
     expect(dir, &["verify", "none.proof"], 2, &["can't tell", "none.proof"]);
+}
+
+#[test]
+fn one_key_is_checked_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    expect(dir.path(), &["keygen", "--check", "--circuit", "4:1"], 0, &["3 files compared", "0 differ"]);
 }
 
 #[test]
@@ -129,6 +139,8 @@ fn killed_at_random_moments_keys_and_proofs_complete() {
 
     every_proof_passes_the_librarys_own_verifier(&dir.join("ingot-data"), 11);
 
+    everything_is_told_what_it_is(dir, &proof);
+
     components_die_while_a_batch_is_proved(dir);
 
     // A damaged key file is named and made again, the same as before.
@@ -173,6 +185,71 @@ fn killed_at_random_moments_keys_and_proofs_complete() {
     }
 }
 
+/// Each file that proving has left is known to `file-info`, but for logs and locks; and a proof is taken apart.
+fn everything_is_told_what_it_is(dir: &Path, proof: &[u8]) {
+    let mut files = vec![];
+    files_below(&dir.join("ingot-data"), &mut files);
+    let mut kinds = std::collections::BTreeMap::new();
+    for file in files {
+        if file.extension().is_some_and(|e| e == "log") || file.file_name().is_some_and(|name| name == "lock")
+        {
+            continue;
+        }
+        let said = expect(dir, &["--json", "file-info", file.to_str().unwrap()], 0, &[]);
+        let info: serde_json::Value = serde_json::from_str(said.trim()).unwrap();
+        let kind = info["kind"].as_str().unwrap();
+        assert_ne!(kind, "unknown", "{said}");
+        assert!(!said.contains("NOT what") && !said.contains("does not know"), "{said}");
+        *kinds.entry(kind.to_owned()).or_insert(0) += 1;
+    }
+    for (kind, least) in [
+        ("proof file", 11),
+        ("setup key", 9),
+        ("verification key", 9),
+        ("finalization hint", 9),
+        ("key manifest", 1),
+        ("job store (SQLite)", 1),
+        ("ledger batch (witness inputs)", 1),
+        ("aggregation inputs, which rounds 1 to 4 read", 1),
+        ("circuit input of circuit 0:2 (SignatureVerifier)", 1),
+        ("circuit input of a leaf (round 1)", 3),
+        ("circuit input of a node (round 2)", 3),
+        ("circuit input of the recursion tip (round 3)", 1),
+        ("circuit input of the scheduler (round 4)", 1),
+    ] {
+        assert!(kinds.get(kind).is_some_and(|found| *found >= least), "{kind}: {kinds:?}");
+    }
+    let parts =
+        ["circuit 4:1 (Scheduler)", "witness openings", "verifies: under the built-in key", "WARNING"];
+    expect(dir, &["debug-proof", "small.proof"], 0, &parts);
+    let mut stored = ingot_prover::StoredProof::from_bytes(Path::new("small.proof"), proof).unwrap();
+    stored.proof.public_inputs.swap(0, 1);
+    fs::write(dir.join("false.proof"), stored.to_bytes().unwrap()).unwrap();
+    expect(dir, &["debug-proof", "false.proof"], 1, &["DOES NOT VERIFY"]);
+    let other = Command::new(env!("CARGO_BIN_EXE_ingot"))
+        .current_dir(dir)
+        .args(["debug-proof", "small.proof"])
+        .output();
+    let other = other.unwrap();
+    assert_eq!(other.status.code(), Some(2));
+    assert!(
+        text(&other).contains("can't tell: it claims") && text(&other).contains("proven80"),
+        "{}",
+        text(&other)
+    );
+}
+
+fn files_below(folder: &Path, found: &mut Vec<std::path::PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files_below(&path, found);
+        } else {
+            found.push(path);
+        }
+    }
+}
+
 /// The components of one host, of which one after the other is killed while it works: they come back, and the batch is proved.
 fn components_die_while_a_batch_is_proved(dir: &Path) {
     let mut up = ingot(dir, &["up"]).stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
@@ -214,7 +291,21 @@ fn exported_and_imported_again(dir: &Path, status: &str) {
     };
     let batch = status.split_whitespace().find(is_batch).unwrap().trim_end_matches(':');
     expect(dir, &["export", batch, "--out", "exported"], 0, &["files in exported"]);
+    let number = batch.split_once('/').unwrap().1;
+    expect(dir, &["export", number, "--out", "by-number"], 0, &["files in by-number"]);
+    expect(dir, &["import", "exported", "--dry-run"], 0, &["would do", "it is there already"]);
     expect(dir, &["import", "exported"], 0, &["are stored", "it is there already"]);
+    expect(dir, &["file-info", "exported/index.json"], 0, &["index of an exported batch", batch]);
+    expect(dir, &["stats"], 0, &["took", "proved"]);
+    expect(dir, &["workers"], 0, &["slabs free", "witness-vector-generator"]);
+    expect(dir, &["protocol", "list"], 0, &["not recorded", "this executable's", "3 workers"]);
+    expect(dir, &["protocol", "insert"], 0, &["recorded with key manifest"]);
+    expect(
+        dir,
+        &["status", number, "-v"],
+        0,
+        &["proved", "round 4 scheduler", "done", "TransactionExecutor"],
+    );
     let folder = dir.join("exported/proofs_fri");
     let file = fs::read_dir(folder).unwrap().next().unwrap().unwrap().path();
     let mut bytes = fs::read(&file).unwrap();
@@ -253,18 +344,8 @@ fn every_proof_passes_the_librarys_own_verifier(data: &Path, at_least: usize) {
     use ingot_circuit_set::{field::TreeHasher, CircuitSet};
     use ingot_ledger::{security::LEGACY100, LedgerSet};
 
-    fn files(folder: &Path, found: &mut Vec<std::path::PathBuf>) {
-        for entry in fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                files(&path, found);
-            } else {
-                found.push(path);
-            }
-        }
-    }
     let mut found = vec![];
-    files(data, &mut found);
+    files_below(data, &mut found);
     let mut verified = 0;
     for path in &found {
         if !fs::read(path).unwrap().starts_with(b"INGOTPRF") {

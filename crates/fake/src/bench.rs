@@ -93,6 +93,7 @@ fn measure(args: &BenchArgs, address: &Address) -> anyhow::Result<()> {
         priority: 0,
         sealed_at_ms: 0,
         max_attempts: 3,
+        deliver_to: None,
     };
     operator.call(Request::Submit(submission))?;
 

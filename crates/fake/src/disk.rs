@@ -3,12 +3,14 @@
 use std::{
     env, fs,
     fs::OpenOptions,
-    io::{self, BufRead as _, BufReader, Write as _},
+    io::{self, Write as _},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::Child,
 };
 
 use nix::sys::statvfs::statvfs;
+
+use crate::namespace;
 
 /// The namespaces to try: as any user, and as root where users may make none.
 const WAYS: [&[&str]; 2] = [&["--user", "--map-root-user"], &[]];
@@ -56,23 +58,8 @@ impl Disk {
     }
 
     fn mounted(folder: &Path, bytes: u64, way: &[&str]) -> io::Result<Self> {
-        let mut command = Command::new("unshare");
-        command.args(way).args(["--mount", "sh", "-c", HOLD]).arg(folder).arg(bytes.to_string());
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut holder = command.spawn()?;
-        let mut told = String::new();
-        if let Some(stdout) = holder.stdout.take() {
-            BufReader::new(stdout).read_line(&mut told)?;
-        }
-        if told.trim() != "ready" {
-            let output = holder.wait_with_output()?;
-            return Err(io::Error::other(String::from_utf8_lossy(&output.stderr).trim().to_owned()));
-        }
+        let (holder, join) = namespace::hold(HOLD, &[folder.as_os_str(), bytes.to_string().as_ref()], way)?;
         let pid = holder.id().to_string();
-        let mut join: Vec<String> = ["nsenter", "--target", &pid, "--mount"].map(str::to_owned).into();
-        if !way.is_empty() {
-            join.extend(["--user", "--preserve-credentials"].map(str::to_owned));
-        }
         let below = folder.strip_prefix("/").unwrap_or(folder);
         let outside = Path::new("/proc").join(pid).join("root").join(below);
         Ok(Self { holder: Some(holder), inside: folder.to_owned(), outside, join })

@@ -4,6 +4,9 @@
 pub mod bench;
 pub mod cluster;
 pub mod disk;
+pub mod journal;
 pub mod link;
+mod namespace;
 pub mod proof;
+pub mod submit;
 pub mod work;

@@ -20,7 +20,7 @@ struct State {
     cut: AtomicBool,
     /// Nothing moves, and nobody is told: what a broken switch looks like.
     stalled: AtomicBool,
-    /// Bytes that came through.
+    /// Bytes taken up to be passed on.
     bytes: AtomicU64,
     connections: Mutex<Vec<TcpStream>>,
 }
@@ -90,7 +90,7 @@ impl Link {
         self.state.stalled.store(false, Ordering::SeqCst);
     }
 
-    /// Bytes that came through so far, both ways.
+    /// Bytes taken up to be passed on so far, both ways.
     pub fn bytes(&self) -> u64 {
         self.state.bytes.load(Ordering::SeqCst)
     }
@@ -121,8 +121,9 @@ fn pump(mut from: &TcpStream, mut to: &TcpStream, state: &State) -> io::Result<(
         while state.stalled.load(Ordering::SeqCst) {
             thread::sleep(TICK);
         }
-        to.write_all(buffer.get(..length).unwrap_or_default())?;
+        // Counted before they are sent: whoever got the bytes finds them counted.
         state.bytes.fetch_add(length as u64, Ordering::SeqCst);
+        to.write_all(buffer.get(..length).unwrap_or_default())?;
     }
 }
 

@@ -7,9 +7,11 @@ use clap::{Args, Parser, Subcommand};
 use ingot_fake::{
     bench,
     proof::to_bytes,
+    submit::{self, SubmitArgs},
     work::{FakeBatch, FakeWork},
 };
 use ingot_services::{
+    care,
     component::{self, ComponentName},
     config::Config,
     stop::Stop,
@@ -44,6 +46,32 @@ enum Command {
     Config(ComponentArgs),
     /// Writes a batch.
     Batch(BatchArgs),
+    /// Backs up a house keeper.
+    Backup {
+        #[arg(long)]
+        out: PathBuf,
+        #[arg(long)]
+        link: bool,
+        #[command(flatten)]
+        component: ComponentArgs,
+    },
+    /// Restores one.
+    Restore {
+        folder: PathBuf,
+        #[command(flatten)]
+        component: ComponentArgs,
+    },
+    /// Submits batches, and prints what is acknowledged.
+    Submit {
+        #[command(flatten)]
+        batches: SubmitArgs,
+        #[command(flatten)]
+        shape: ShapeArgs,
+        #[command(flatten)]
+        component: ComponentArgs,
+    },
+    /// Prints what the house keeper has, in the same words.
+    Acknowledged(ComponentArgs),
     /// Drives a house keeper with fake workers that lease and complete, and says how fast.
     Bench(bench::BenchArgs),
 }
@@ -64,6 +92,12 @@ struct BatchArgs {
     out: PathBuf,
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    #[command(flatten)]
+    shape: ShapeArgs,
+}
+
+#[derive(Args)]
+struct ShapeArgs {
     /// Instances of basic circuits 1 to 4.
     #[arg(long, value_delimiter = ',', default_value = "5,3,2,0")]
     instances: Vec<u32>,
@@ -111,6 +145,27 @@ fn run(cli: &Cli) -> Result<(), Failure> {
             return Ok(());
         }
         Command::Batch(args) => return batch(args),
+        Command::Backup { out, link, component } => {
+            let made = care::back_up(&load(component)?, out, *link, |done, all| {
+                eprintln!("{done} of {all} artifacts");
+                true
+            });
+            println!("{}", care::describe(&made.map_err(|e| Failure::new(1, e))?));
+            return Ok(());
+        }
+        Command::Restore { folder, component } => {
+            let restored = care::restore(folder, &load(component)?).map_err(|e| Failure::new(1, e))?;
+            println!("{}", care::describe(&restored.manifest));
+            return Ok(());
+        }
+        Command::Submit { batches, shape, component } => {
+            let config = load(component)?;
+            return submit::submit(&config, &shape.batch(0), batches, cli.version_served)
+                .map_err(|e| Failure::new(1, format!("{e:#}")));
+        }
+        Command::Acknowledged(args) => {
+            return submit::acknowledged(&load(args)?).map_err(|e| Failure::new(1, format!("{e:#}")));
+        }
         Command::Bench(args) => return bench::run(args).map_err(|e| Failure::new(1, format!("{e:#}"))),
     };
     let config = load(args)?;
@@ -150,20 +205,25 @@ fn up(cli: &Cli, args: &ComponentArgs) -> Result<(), Failure> {
         .map_err(|reason| Failure::new(EXIT_CONFIG, reason))
 }
 
-fn batch(args: &BatchArgs) -> Result<(), Failure> {
-    let mut instances = [0; 4];
-    for (to, from) in instances.iter_mut().zip(&args.instances) {
-        *to = *from;
+impl ShapeArgs {
+    fn batch(&self, seed: u64) -> FakeBatch {
+        let mut instances = [0; 4];
+        for (to, from) in instances.iter_mut().zip(&self.instances) {
+            *to = *from;
+        }
+        FakeBatch {
+            seed,
+            instances,
+            witness_ms: self.witness_ms,
+            synthesis_ms: self.synthesis_ms,
+            proving_ms: self.proving_ms,
+            vector_bytes: self.vector_bytes,
+        }
     }
-    let batch = FakeBatch {
-        seed: args.seed,
-        instances,
-        witness_ms: args.witness_ms,
-        synthesis_ms: args.synthesis_ms,
-        proving_ms: args.proving_ms,
-        vector_bytes: args.vector_bytes,
-    };
-    let bytes = to_bytes(&batch).map_err(|e| Failure::new(1, e))?;
+}
+
+fn batch(args: &BatchArgs) -> Result<(), Failure> {
+    let bytes = to_bytes(&args.shape.batch(args.seed)).map_err(|e| Failure::new(1, e))?;
     std::fs::write(&args.out, bytes).map_err(|e| Failure::new(1, format!("{}: {e}", args.out.display())))
 }
 

@@ -67,6 +67,11 @@ impl HouseKeeperConfig {
         self.artifacts.clone().unwrap_or_else(|| self.folder.join("artifacts"))
     }
 
+    /// Where the database is.
+    pub fn database(&self) -> PathBuf {
+        self.folder.join("jobs.db")
+    }
+
     /// Where the Unix socket is.
     pub fn socket_path(&self) -> PathBuf {
         self.socket.clone().unwrap_or_else(|| self.folder.join("house-keeper.sock"))

@@ -12,7 +12,7 @@ use crate::{
     engine::{EngineError, EngineHandle, EngineOptions, Groups, GroupsError},
     http,
     retention::Retention,
-    server::{Limits, Server, ServerError},
+    server::{Backups, Limits, Server, ServerError},
 };
 
 /// Why it cannot start.
@@ -106,7 +106,7 @@ impl HouseKeeper {
         let artifacts = ArtifactStore::open(config.artifacts_folder())?;
         let system = |what| move |source| HouseKeeperError::System { what, source };
         std::fs::create_dir_all(&config.folder).map_err(system("create the folder"))?;
-        let store = SqliteStore::open(&config.folder.join("jobs.db"), Backoff::default())?;
+        let store = SqliteStore::open(&config.database(), Backoff::default())?;
         let options = EngineOptions {
             lease_ttl_ms: config.lease_ttl_ms,
             vectors_per_slab: config.vectors_per_slab,
@@ -143,9 +143,11 @@ impl HouseKeeper {
             .build()
             .map_err(system("start the runtime"))?;
         let socket = config.socket_path();
+        let backups = Backups::new(config.database(), artifacts.clone());
         let server = runtime.block_on(Server::open(
             engine.clone(),
             artifacts.clone(),
+            backups.clone(),
             token,
             Limits::default(),
             Some(&socket),
@@ -157,7 +159,7 @@ impl HouseKeeper {
                 let failed = |source| HouseKeeperError::Http { address, source };
                 let listener = runtime.block_on(tokio::net::TcpListener::bind(address)).map_err(failed)?;
                 let bound = listener.local_addr().map_err(failed)?;
-                let router = http::router(engine.clone(), config.artifacts_folder());
+                let router = http::router(engine.clone(), config.clone());
                 runtime.spawn(async move {
                     if let Err(error) = axum::serve(listener, router).await {
                         tracing::error!("HTTP has ended: {error}");
@@ -167,7 +169,7 @@ impl HouseKeeper {
             }
         };
         let retention =
-            Retention::start(config, engine.clone(), artifacts).map_err(system("start a thread"))?;
+            Retention::start(config, engine.clone(), artifacts, backups).map_err(system("start a thread"))?;
         tracing::info!("house keeper: unix:{}, tcp {:?}", socket.display(), server.tcp);
         Ok(Doors { runtime, server, retention, http })
     }

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         atomic::{AtomicBool, Ordering},
         mpsc::{channel, Receiver, RecvTimeoutError},
@@ -13,10 +13,11 @@ use std::{
 };
 
 use ingot_artifacts::{ArtifactStore, Blake3};
-use ingot_job_store::{ArtifactName, Home, StoreError};
+use ingot_job_store::{ArtifactName, DeliveryState, Home, StoreError};
+use ingot_types::BatchId;
 use nix::sys::statvfs::statvfs;
 
-use crate::{config::HouseKeeperConfig, engine::EngineHandle};
+use crate::{config::HouseKeeperConfig, engine::EngineHandle, server::Backups};
 
 /// How often the disk is looked at. It costs one system call and no statement.
 const DISK_EVERY: Duration = Duration::from_secs(5);
@@ -37,10 +38,17 @@ impl Retention {
         config: &HouseKeeperConfig,
         engine: EngineHandle,
         artifacts: ArtifactStore,
+        backups: Backups,
     ) -> std::io::Result<Self> {
         let (stop, stopped) = channel();
-        let keeper =
-            Keeper { config: config.clone(), engine, artifacts, low: false, orphans: Arc::default() };
+        let keeper = Keeper {
+            config: config.clone(),
+            engine,
+            artifacts,
+            backups,
+            low: false,
+            orphans: Arc::default(),
+        };
         let thread = Builder::new().name("retention".into()).spawn(move || keeper.run(&stopped))?;
         Ok(Self { stop, thread })
     }
@@ -56,6 +64,7 @@ struct Keeper {
     config: HouseKeeperConfig,
     engine: EngineHandle,
     artifacts: ArtifactStore,
+    backups: Backups,
     low: bool,
     orphans: Arc<Mutex<Orphans>>,
 }
@@ -100,7 +109,11 @@ impl Keeper {
                 self.look_at_batches(&changed);
             }
             if changed.swap(false, Ordering::SeqCst) || looks % (BATCHES_EVERY * ORPHANS_EVERY) == 2 {
-                self.collect_orphans();
+                match self.backups.keep_files() {
+                    false => self.collect_orphans(),
+                    // The copy of the database that a backup works from may name them.
+                    true => changed.store(true, Ordering::SeqCst),
+                }
             }
             looks = looks.wrapping_add(1);
             if !matches!(stopped.recv_timeout(DISK_EVERY), Err(RecvTimeoutError::Timeout)) {
@@ -184,7 +197,17 @@ fn expired(
             any = true;
         }
     }
+    // A proof that nobody has acknowledged is kept, however old.
+    let unsent: BTreeSet<BatchId> = home
+        .deliveries(None)?
+        .into_iter()
+        .filter(|delivery| delivery.state != DeliveryState::Sent)
+        .map(|delivery| delivery.batch)
+        .collect();
     for old in home.archived()? {
+        if unsent.contains(&old.row.batch) {
+            continue;
+        }
         if old.archived_at_ms.saturating_add(archived_ms) <= now_ms {
             files.extend(home.forget_archived(old.row.batch)?);
             any = true;
@@ -194,7 +217,7 @@ fn expired(
 }
 
 /// Which of the folders has least free, and how many bytes; `None` if none of them can be asked.
-fn least_free(folders: &[PathBuf]) -> Option<(u64, &PathBuf)> {
+pub(crate) fn least_free(folders: &[PathBuf]) -> Option<(u64, &PathBuf)> {
     let asked = folders.iter().filter_map(|folder| match free_bytes(folder) {
         Ok(free) => Some((free, folder)),
         Err(error) => {
@@ -206,7 +229,7 @@ fn least_free(folders: &[PathBuf]) -> Option<(u64, &PathBuf)> {
 }
 
 /// Bytes of the disk under `folder` that this user may still write.
-pub(crate) fn free_bytes(folder: &PathBuf) -> Result<u64, nix::Error> {
+pub(crate) fn free_bytes(folder: &Path) -> Result<u64, nix::Error> {
     let stat = statvfs(folder)?;
     Ok(stat.blocks_available().saturating_mul(stat.fragment_size()))
 }

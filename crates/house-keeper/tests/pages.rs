@@ -11,7 +11,7 @@ use std::{
 use ingot_artifacts::{ArtifactRef, Artifacts as _};
 use ingot_house_keeper::{
     client::{Client, RemoteArtifacts, Stop},
-    protocol::{Answer, BatchState, Component, Request},
+    protocol::{Answer, BackupAnswer, BackupRequest, BatchState, Component, Request},
     HouseKeeper, HouseKeeperConfig,
 };
 use ingot_job_store::{ArtifactName, Filter};
@@ -144,14 +144,21 @@ fn a_proved_batch_is_archived_and_then_forgotten_with_its_files() {
 
     let short = HouseKeeperConfig { keep_proved_s: 0, orphan_age_s: 0, ..config(folder.path()) };
     let house_keeper = HouseKeeper::start(&short).unwrap();
-    wait_for(&operator(folder.path()), Some(BatchState::Archived));
+    let operator = operator(folder.path());
+    let begun = operator.call(Request::Backup(BackupRequest::Begin)).unwrap();
+    let Answer::Backup(BackupAnswer::Snapshot { id, .. }) = begun else { panic!("{begun:?}") };
+    wait_for(&operator, Some(BatchState::Archived));
+    // Long enough for another look.
+    thread::sleep(Duration::from_secs(7));
+    assert!(artifacts.contains(&middle).unwrap(), "the backup's copy of the database names it");
+    operator.call(Request::Backup(BackupRequest::End { id })).unwrap();
     wait_until_gone(&artifacts, &middle);
     assert_eq!(artifacts.get(&proof).unwrap(), b"a proof", "the proof of an archived batch is kept");
     house_keeper.stop();
 
     let shorter = HouseKeeperConfig { keep_archived_s: 0, ..short };
     let house_keeper = HouseKeeper::start(&shorter).unwrap();
-    wait_for(&operator(folder.path()), None);
+    wait_for(&operator, None);
     wait_until_gone(&artifacts, &proof);
     house_keeper.stop();
 }

@@ -3,7 +3,10 @@
 use ingot_types::{BatchId, JobKey, ProtocolVersion};
 use serde::{Deserialize, Serialize};
 
-use crate::{ArtifactName, JobStore, StoreError, Token};
+use crate::{
+    ArtifactName, AuditEntry, Delivery, DeliveryOutcome, Job, JobQuery, JobStore, StoreError, Token,
+    VersionRow,
+};
 
 /// A batch whose jobs are in the store.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,19 +51,6 @@ pub struct Failure {
     pub reason: String,
 }
 
-/// A change that a person made.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AuditEntry {
-    /// When, in milliseconds since the Unix epoch.
-    pub at_ms: u64,
-    /// Who.
-    pub who: String,
-    /// What was done.
-    pub action: String,
-    /// To what.
-    pub target: String,
-}
-
 /// A home that outlives processes. As in [`JobStore`], each change happens in full or not at all.
 #[allow(clippy::missing_errors_doc)] // as in JobStore
 pub trait Home: JobStore + Send {
@@ -96,14 +86,43 @@ pub trait Home: JobStore + Send {
     /// The batches whose jobs are forgotten.
     fn archived(&self) -> Result<Vec<ArchivedBatch>, StoreError>;
 
+    /// How many there are.
+    fn archived_count(&self) -> Result<u64, StoreError> {
+        Ok(self.archived()?.len() as u64)
+    }
+
     /// Forgets one of them altogether. Returns the files that nothing names any more.
     fn forget_archived(&mut self, batch: BatchId) -> Result<Vec<ArtifactName>, StoreError>;
 
-    /// Notes a change that a person made.
-    fn audit(&mut self, who: &str, action: &str, target: &str, now_ms: u64) -> Result<(), StoreError>;
+    /// Notes that `destination` waits for the proof of a batch. Said again, it changes nothing; but for a proof that was
+    /// acknowledged: then it is to be sent once more, since whoever asks again has lost it.
+    fn expect_delivery(&mut self, batch: BatchId, destination: &str, now_ms: u64) -> Result<(), StoreError>;
+
+    /// The deliveries pending for one destination, or all that are known, by chain and batch number.
+    fn deliveries(&self, pending_for: Option<&str>) -> Result<Vec<Delivery>, StoreError>;
+
+    /// What an attempt to deliver came to.
+    fn delivered(&mut self, batch: BatchId, outcome: &DeliveryOutcome, now_ms: u64)
+        -> Result<(), StoreError>;
+
+    /// Begins anew with a delivery, whatever became of it.
+    fn retry_delivery(&mut self, batch: BatchId, now_ms: u64) -> Result<(), StoreError>;
+
+    /// Notes a change that a person made, or that was refused. The latest
+    /// [`MOST_AUDIT_ENTRIES`](crate::MOST_AUDIT_ENTRIES) are kept.
+    fn audit(&mut self, entry: &AuditEntry) -> Result<(), StoreError>;
 
     /// The last changes that people made, latest first.
     fn audit_log(&self, limit: u32) -> Result<Vec<AuditEntry>, StoreError>;
+
+    /// Records the keys of a protocol version, in place of those recorded before.
+    fn record_version(&mut self, version: &VersionRow) -> Result<(), StoreError>;
+
+    /// The protocol versions that were recorded.
+    fn versions(&self) -> Result<Vec<VersionRow>, StoreError>;
+
+    /// The jobs that match, by key.
+    fn find_jobs(&self, query: &JobQuery) -> Result<Vec<Job>, StoreError>;
 
     /// Runs several operations in one transaction: those that are refused change nothing, and the others stand or fall
     /// together.

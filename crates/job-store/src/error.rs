@@ -135,6 +135,9 @@ pub enum StoreError {
         /// The database.
         path: PathBuf,
     },
+    /// It was a rehearsal: what it would do was worked out, and nothing was stored.
+    #[error("nothing was stored: it was a rehearsal")]
+    Rehearsed,
     /// The transaction that this request was part of could not be stored: nothing of it happened.
     #[error("not stored: {source}")]
     Group {
@@ -204,6 +207,7 @@ impl StoreError {
             | Self::Schema { .. }
             | Self::Migration { .. }
             | Self::OldLibrary { .. }
+            | Self::Rehearsed
             | Self::Panicked { .. } => RetryClass::Deterministic,
             Self::InUse { .. }
             | Self::Broken { .. }

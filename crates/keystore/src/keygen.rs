@@ -20,7 +20,7 @@ use ingot_types::{CircuitKey, RetryClass};
 
 use crate::{
     schedule::{Schedule, Task},
-    BuildReceipt, FileRole, KeyEntry, KeyError, KeyManifest, MANIFEST_FILE, RECEIPT_FILE,
+    BuildReceipt, FileRole, KeyEntry, KeyError, KeyManifest, Progress, MANIFEST_FILE, RECEIPT_FILE,
 };
 
 /// What is finished of a manifest that is being made for the first time.
@@ -35,10 +35,27 @@ pub struct KeygenOptions<'a> {
     pub threads: usize,
     /// Upper bound on the sum of the memory estimates of keys made at once, in bytes.
     pub max_ram_bytes: u64,
+    /// Only these circuits; all, if empty. Their dependencies must be among them, or in `vks`.
+    pub only: &'a [CircuitKey],
+    /// Verification keys that are known already: with them circuits can be made in any order.
+    pub vks: Option<&'a dyn VkSource>,
+    /// Whether setup keys are written, and not only their pins.
+    pub keep_setup_keys: bool,
     /// Asked before each key: whether to stop.
     pub stop: &'a (dyn Fn() -> bool + Sync),
     /// Told what happens.
     pub on_event: &'a (dyn Fn(KeygenEvent<'_>) + Sync),
+}
+
+impl KeygenOptions<'_> {
+    fn includes(&self, key: CircuitKey) -> bool {
+        self.only.is_empty() || self.only.contains(&key)
+    }
+
+    /// The files of a key that are written.
+    fn written(&self) -> impl Iterator<Item = FileRole> + '_ {
+        FileRole::ALL.into_iter().filter(|role| self.keep_setup_keys || *role != FileRole::SetupKey)
+    }
 }
 
 impl std::fmt::Debug for KeygenOptions<'_> {
@@ -46,6 +63,7 @@ impl std::fmt::Debug for KeygenOptions<'_> {
         f.debug_struct("KeygenOptions")
             .field("threads", &self.threads)
             .field("max_ram_bytes", &self.max_ram_bytes)
+            .field("only", &self.only)
             .finish_non_exhaustive()
     }
 }
@@ -117,7 +135,7 @@ pub fn generate(
     let mut finished = Finished::default();
     for info in set.circuits() {
         let Some(entry) = known.find(info.key) else { continue };
-        match read_vk_of_whole_entry(dir, entry) {
+        match read_vk_of_whole_entry(dir, entry, options.written()) {
             Ok(vk) => {
                 finished.add(info, entry.clone(), vk);
                 (options.on_event)(KeygenEvent::Kept(info));
@@ -138,9 +156,10 @@ pub fn generate(
         if let Some(expected) = known.find(info.key) {
             same(expected, &entry)?;
         }
-        for (role, bytes) in FileRole::ALL.into_iter().zip(&files) {
-            write_atomically(&dir.join(&entry.pin(role).file), bytes)?;
+        for role in options.written() {
+            write_atomically(&dir.join(&entry.pin(role).file), &files[role as usize])?;
         }
+        drop(files);
         let mut finished = lock(&finished);
         finished.add(info, entry, Arc::new(key.vk));
         if pinned.is_none() {
@@ -167,7 +186,8 @@ pub fn generate(
     }
 }
 
-/// Makes every key again, in memory, and compares with `manifest` (named `path` in errors). Writes nothing.
+/// Makes keys again, in memory, and compares with `manifest` (named `path` in errors). Writes nothing but `progress`, with
+/// which an interrupted check goes on.
 ///
 /// # Errors
 /// [`KeyError`]; a difference is no error but a row that does not match.
@@ -176,10 +196,27 @@ pub fn check(
     path: &Path,
     manifest: &KeyManifest,
     options: KeygenOptions<'_>,
+    progress: Option<Progress>,
 ) -> Result<Vec<CheckRow>, KeyError> {
     manifest.fits(path, set)?;
-    let finished = Mutex::new(Finished::default());
-    let rows = Mutex::new(Vec::new());
+    let progress = Mutex::new(progress);
+    let mut all = Finished::default();
+    let mut rows = Vec::new();
+    for info in set.circuits().iter().filter(|info| options.includes(info.key)) {
+        let expected = manifest.entry(path, info.key)?;
+        // Without known verification keys one made before is needed again by those that depend on it.
+        let found =
+            lock(&progress).as_ref().filter(|_| options.vks.is_some()).and_then(|p| p.found(info.key));
+        let Some(found) = found else { continue };
+        let Some(vks) = options.vks else { continue };
+        let vk =
+            vks.vk(info.key).map_err(|source| KeyError::Set { key: info.key, name: info.name, source })?;
+        rows.extend(compare(info, expected, found));
+        all.vks.insert(info.key, vk);
+        (options.on_event)(KeygenEvent::Kept(info));
+    }
+    let finished = Mutex::new(all);
+    let rows = Mutex::new(rows);
     run(set, &finished, options, &|info, key, elapsed| {
         let expected = manifest.entry(path, info.key)?;
         let (found, _) = KeyEntry::of(info, &key).map_err(|source| KeyError::Set {
@@ -187,20 +224,31 @@ pub fn check(
             name: info.name,
             source,
         })?;
-        lock(&rows).extend(FileRole::ALL.map(|role| CheckRow {
-            key: info.key,
-            name: info.name,
-            file: expected.pin(role).file.clone(),
-            expected: expected.pin(role).blake3,
-            found: found.pin(role).blake3,
-        }));
+        let hashes = FileRole::ALL.map(|role| found.pin(role).blake3);
+        if let Some(progress) = &mut *lock(&progress) {
+            progress.add(info.key, hashes)?;
+        }
+        lock(&rows).extend(compare(info, expected, hashes));
         lock(&finished).add(info, found, Arc::new(key.vk));
         (options.on_event)(KeygenEvent::Made(info, elapsed));
         Ok(())
     })?;
+    if let Some(progress) = lock(&progress).take() {
+        progress.remove()?;
+    }
     let mut rows = rows.into_inner().unwrap_or_else(PoisonError::into_inner);
     rows.sort_by(|a, b| (a.key, &a.file).cmp(&(b.key, &b.file)));
     Ok(rows)
+}
+
+fn compare(info: &CircuitInfo, expected: &KeyEntry, found: [Blake3; 3]) -> [CheckRow; 3] {
+    FileRole::ALL.map(|role| CheckRow {
+        key: info.key,
+        name: info.name,
+        file: expected.pin(role).file.clone(),
+        expected: expected.pin(role).blake3,
+        found: found[role as usize],
+    })
 }
 
 /// Keys that exist.
@@ -246,12 +294,12 @@ fn run(
     let tasks: Vec<Task> = set
         .circuits()
         .iter()
-        .filter(|info| !done.contains(&info.key))
+        .filter(|info| !done.contains(&info.key) && options.includes(info.key))
         .map(|info| Task {
             key: info.key,
             name: info.name,
             ram_bytes: info.setup_ram_bytes,
-            needs: set.key_dependencies(info.key),
+            needs: if options.vks.is_some() { Vec::new() } else { set.key_dependencies(info.key) },
         })
         .collect();
     let threads = options.threads.clamp(1, tasks.len().max(1));
@@ -317,14 +365,16 @@ fn make(
     };
     (options.on_event)(KeygenEvent::Started(info));
     let start = Instant::now();
-    let made = catch_unwind(AssertUnwindSafe(|| set.setup(key, &MadeVks(finished), worker)))
+    let made_vks = MadeVks(finished);
+    let vks = options.vks.unwrap_or(&made_vks);
+    let made = catch_unwind(AssertUnwindSafe(|| set.setup(key, vks, worker)))
         .map_err(|panic| KeyError::Panicked { key, name, message: message(&*panic) })?
         .map_err(|source| KeyError::Set { key, name, source })?;
     store(info, made, start.elapsed())
 }
 
 /// The text of a panic.
-fn message(panic: &(dyn Any + Send)) -> String {
+pub(crate) fn message(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|s| (*s).to_owned());
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".into())
 }
@@ -355,7 +405,7 @@ fn known_manifest(
     Ok(partial.filter(same_head).unwrap_or(head))
 }
 
-fn same(expected: &KeyEntry, found: &KeyEntry) -> Result<(), KeyError> {
+pub(crate) fn same(expected: &KeyEntry, found: &KeyEntry) -> Result<(), KeyError> {
     // The verification key first: if it differs, that is what matters.
     for role in [FileRole::VerificationKey, FileRole::FinalizationHint, FileRole::SetupKey] {
         let (expected, found) = (expected.pin(role), found.pin(role));
@@ -370,10 +420,14 @@ fn same(expected: &KeyEntry, found: &KeyEntry) -> Result<(), KeyError> {
     Ok(())
 }
 
-/// Verifies the three files of `entry` and decodes the verification key.
-fn read_vk_of_whole_entry(dir: &Path, entry: &KeyEntry) -> Result<Arc<Vk>, KeyError> {
+/// Verifies the files of `entry` with `roles` and decodes the verification key.
+fn read_vk_of_whole_entry(
+    dir: &Path,
+    entry: &KeyEntry,
+    roles: impl Iterator<Item = FileRole>,
+) -> Result<Arc<Vk>, KeyError> {
     let mut vk = None;
-    for role in FileRole::ALL {
+    for role in roles {
         let bytes = entry.pin(role).read(dir)?;
         if role == FileRole::VerificationKey {
             vk = Some(bytes);

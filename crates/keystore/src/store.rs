@@ -17,28 +17,33 @@ use ingot_circuit_set::{
 use ingot_prover::Prepared;
 use ingot_types::CircuitKey;
 
-use crate::{cache::Cache, FilePin, FileRole, KeyEntry, KeyError, KeyManifest};
+use crate::{cache::Cache, on_demand::OnDemandKeys, FilePin, FileRole, KeyEntry, KeyError, KeyManifest};
 
 /// Where key files come from.
 pub enum FileSource {
     /// A folder.
     Folder(PathBuf),
     /// Files that are part of the executable: name and contents. Verified all the same.
-    Embedded(&'static [(&'static str, &'static [u8])]),
+    Embedded(EmbeddedFiles),
+    /// Verification keys and hints from the executable, setup keys made on demand.
+    OnDemand(EmbeddedFiles, OnDemandKeys),
 }
+
+/// Files that are part of the executable: name and contents.
+pub type EmbeddedFiles = &'static [(&'static str, &'static [u8])];
 
 impl FileSource {
     fn path(&self, file: &str) -> PathBuf {
         match self {
             Self::Folder(dir) => dir.join(file),
-            Self::Embedded(_) => PathBuf::from(format!("(built in) {file}")),
+            Self::Embedded(_) | Self::OnDemand(..) => PathBuf::from(format!("(built in) {file}")),
         }
     }
 
     fn read(&self, pin: &FilePin) -> Result<Cow<'static, [u8]>, ArtifactError> {
         match self {
             Self::Folder(dir) => pin.read(dir).map(Cow::Owned),
-            Self::Embedded(files) => {
+            Self::Embedded(files) | Self::OnDemand(files, _) => {
                 let path = self.path(&pin.file);
                 let Some((_, bytes)) = files.iter().find(|(name, _)| *name == pin.file) else {
                     return Err(ArtifactError::Missing {
@@ -127,7 +132,7 @@ impl KeyStore {
         Ok(hint)
     }
 
-    /// The setup key of `key`, from its file.
+    /// The setup key of `key`, from its file; not if setup keys are made on demand.
     ///
     /// # Errors
     /// [`KeyError`]: the file, what was expected, what was found.
@@ -140,7 +145,7 @@ impl KeyStore {
             .map_err(|source| KeyError::Contents { path: self.files.path(&pin.file), source })
     }
 
-    /// The setup key of `key`, made ready for proving circuits of `set`: from the cache, or from its file.
+    /// The setup key of `key`, made ready for proving circuits of `set`: from the cache, from its file, or made.
     ///
     /// # Errors
     /// [`KeyError`]: the file, what was expected, what was found.
@@ -151,7 +156,14 @@ impl KeyStore {
         let pin = self.entry(key)?.pin(FileRole::SetupKey);
         // The file and what is made of it are in memory together for a moment, and are about as large.
         lock(&self.proving_keys).make_room(pin.size_bytes);
-        let setup = self.setup_key(key)?;
+        let setup = match &self.files {
+            FileSource::OnDemand(_, keys) => {
+                let vk = Vk::clone(&*self.verification_key(key)?);
+                let hint = FinalizationHint::clone(&*self.hint(key)?);
+                keys.setup_key(set, key, self.entry(key)?, self, (vk, hint))?
+            }
+            _ => self.setup_key(key)?,
+        };
         let prepared = Prepared::new(set, key, &setup)
             .map_err(|source| KeyError::Prepare { path: self.files.path(&pin.file), source })?;
         drop(setup);
@@ -181,6 +193,7 @@ impl fmt::Debug for FileSource {
         match self {
             Self::Folder(dir) => f.debug_tuple("Folder").field(dir).finish(),
             Self::Embedded(files) => f.debug_tuple("Embedded").field(&files.len()).finish(),
+            Self::OnDemand(files, keys) => f.debug_tuple("OnDemand").field(&files.len()).field(keys).finish(),
         }
     }
 }

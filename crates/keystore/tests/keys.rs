@@ -33,7 +33,15 @@ fn receipt() -> BuildReceipt {
 }
 
 fn options() -> KeygenOptions<'static> {
-    KeygenOptions { threads: 2, max_ram_bytes: 1 << 30, stop: &|| false, on_event: &|_| {} }
+    KeygenOptions {
+        threads: 2,
+        max_ram_bytes: 1 << 30,
+        only: &[],
+        vks: None,
+        keep_setup_keys: true,
+        stop: &|| false,
+        on_event: &|_| {},
+    }
 }
 
 fn make(dir: &Path) -> KeygenReport {
@@ -138,11 +146,11 @@ fn check_reports_each_file_by_name() {
     let dir = tempfile::tempdir().unwrap();
     let mut manifest = make(dir.path()).manifest;
     let path = Path::new("m");
-    let rows = check(&set(), path, &manifest, options()).unwrap();
+    let rows = check(&set(), path, &manifest, options(), None).unwrap();
     assert_eq!(rows.len(), 21);
     assert!(rows.iter().all(|row| row.matches()));
     manifest.keys[3].verification_key.blake3 = manifest.keys[0].verification_key.blake3;
-    let rows = check(&set(), path, &manifest, options()).unwrap();
+    let rows = check(&set(), path, &manifest, options(), None).unwrap();
     let bad: Vec<_> = rows.iter().filter(|row| !row.matches()).collect();
     assert_eq!(bad.len(), 1);
     assert_eq!(bad[0].file, manifest.keys[3].verification_key.file);

@@ -4,6 +4,7 @@
 
 pub mod basic;
 mod catalog;
+mod describe;
 pub mod gadgets;
 pub mod native;
 pub mod queue;
@@ -14,4 +15,5 @@ mod set;
 pub mod testing;
 
 pub use catalog::{openings, PROTOCOL_VERSION};
+pub use describe::describe;
 pub use set::LedgerSet;

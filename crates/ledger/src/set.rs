@@ -59,7 +59,7 @@ pub struct LedgerSet {
 
 /// What rounds 1 to 4 of a batch need.
 #[derive(Debug, Serialize, Deserialize)]
-struct AggregationInputs {
+pub(crate) struct AggregationInputs {
     statement: StatementWitness,
     recursion: BatchRecursion,
 }

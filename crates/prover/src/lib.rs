@@ -11,6 +11,7 @@ mod container;
 pub mod cpu;
 pub mod device;
 mod error;
+mod judge;
 mod layout;
 mod library;
 mod protocol;
@@ -21,6 +22,7 @@ mod witness;
 
 pub use container::{ProofHeader, StoredProof, PROOF_FORMAT, PROOF_MAGIC};
 pub use error::{ContainerError, ProverError, Rejection};
+pub use judge::{judge, Judgement};
 pub use layout::{Layout, LookupLayout};
 pub use library::prove_with_library;
 pub use protocol::{prove_on, PowSeed, Schedule};

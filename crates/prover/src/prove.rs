@@ -1,6 +1,9 @@
 //! Making a proof: a prepared setup, a witness vector, a check of the result.
 
-use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::{
+    panic::{catch_unwind, AssertUnwindSafe},
+    time::{Duration, Instant},
+};
 
 use ingot_circuit_set::{
     decode, encode,
@@ -98,11 +101,24 @@ impl<D: Device> Prepared<D> {
     /// # Errors
     /// [`ProverError`].
     pub fn prove(&self, set: &dyn CircuitSet, witness: &WitnessVector) -> Result<Proof, ProverError> {
+        self.prove_timed(set, witness).map(|(proof, _)| proof)
+    }
+
+    /// [`Self::prove`], and how long the verification took.
+    ///
+    /// # Errors
+    /// [`ProverError`].
+    pub fn prove_timed(
+        &self,
+        set: &dyn CircuitSet,
+        witness: &WitnessVector,
+    ) -> Result<(Proof, Duration), ProverError> {
         let proof = self.prove_unchecked(witness)?;
+        let start = Instant::now();
         // Through its encoding: that is the form everyone else will see.
         let proof = decode("proof", &encode("proof", &proof)?)?;
         match verify(set, self.key, &self.vk, &proof)? {
-            Ok(()) => Ok(proof),
+            Ok(()) => Ok((proof, start.elapsed())),
             Err(reason) => Err(ProverError::SelfCheck { key: self.key, reason }),
         }
     }

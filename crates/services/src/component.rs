@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use ingot_house_keeper::{HouseKeeper, HouseKeeperError};
+use ingot_proof_data_handler::HandlerError;
 use ingot_types::RetryClass;
 
 use crate::{
@@ -58,6 +59,9 @@ pub enum ComponentError {
     /// A worker.
     #[error(transparent)]
     Service(#[from] ServiceError),
+    /// The proof data handler.
+    #[error(transparent)]
+    ProofDataHandler(#[from] HandlerError),
     /// Logging.
     #[error("logging: {0}")]
     Logs(String),
@@ -80,6 +84,7 @@ impl ComponentError {
         let class = match self {
             Self::HouseKeeper(error) => error.retry_class(),
             Self::Service(error) => error.retry_class(),
+            Self::ProofDataHandler(error) => error.retry_class(),
             Self::Logs(_) => RetryClass::Deterministic,
             Self::Work { retry, .. } => *retry,
             Self::EngineDied => RetryClass::Transient,

@@ -179,11 +179,15 @@ impl Desk {
             match job.release() {
                 Ok(()) => {
                     self.observed.metrics.ended(key, "released");
-                    tracing::info!(JOB = %key, BATCH = key.batch.batch.0, "handed back unfinished");
+                    ingot_house_keeper::job_log!(info, key, "handed back unfinished");
                 }
                 Err(QueueError::Stale(_)) => {}
                 Err(error) => {
-                    tracing::warn!(JOB = %key, "cannot be handed back, its lease will run out: {error}")
+                    ingot_house_keeper::job_log!(
+                        warn,
+                        key,
+                        "cannot be handed back, its lease will run out: {error}"
+                    )
                 }
             }
         }
@@ -238,15 +242,11 @@ impl DeskJob {
     /// Ends it: completes it, or reports why it failed.
     pub fn finish(self, result: Result<Made, JobFailure>) {
         let (key, name) = (self.key(), self.desk.work.name(self.key()));
-        let (batch, round, circuit) = (key.batch.batch.0, key.round as u8, key.circuit_id.0);
         let seconds = self.taken.elapsed().as_secs_f64();
         let (how, told) = match result {
             Ok(made) => ("done", self.held.complete(made)),
             Err(JobFailure::BadFile { maker, reason }) if maker != key => {
-                tracing::warn!(
-                    BATCH = batch, JOB = %key, ROUND = round, CIRCUIT = circuit,
-                    "{name}: job {maker} has to run again: {reason}"
-                );
+                ingot_house_keeper::job_log!(warn, key, "{name}: job {maker} has to run again: {reason}");
                 ("bad-file", self.held.bad_file(maker, &reason))
             }
             // Its own file: trying again makes another.
@@ -259,21 +259,20 @@ impl DeskJob {
             Ok(()) => {
                 self.desk.observed.metrics.ended(key, how);
                 if how == "done" {
-                    tracing::info!(
-                        BATCH = batch, JOB = %key, ROUND = round, CIRCUIT = circuit,
-                        "{name}: done in {seconds:.2} s"
-                    );
+                    ingot_house_keeper::job_log!(info, key, "{name}: done in {seconds:.2} s");
                 }
             }
             Err(QueueError::Stale(why)) => {
                 self.desk.observed.metrics.ended(key, "lost");
-                tracing::warn!(
-                    BATCH = batch, JOB = %key, ROUND = round, CIRCUIT = circuit,
+                ingot_house_keeper::job_log!(
+                    warn,
+                    key,
                     "{name}: the work is dropped, the job is no longer ours: {why}"
                 );
             }
-            Err(error) => tracing::error!(
-                BATCH = batch, JOB = %key, ROUND = round, CIRCUIT = circuit,
+            Err(error) => ingot_house_keeper::job_log!(
+                error,
+                key,
                 "{name}: the house keeper cannot be told how it ended: {error}"
             ),
         }
@@ -281,10 +280,7 @@ impl DeskJob {
 
     fn fail(&self, name: &str, class: RetryClass, reason: &str) -> Result<(), QueueError> {
         let key = self.key();
-        tracing::warn!(
-            BATCH = key.batch.batch.0, JOB = %key, ROUND = key.round as u8, CIRCUIT = key.circuit_id.0,
-            "{name}: failed ({class:?}): {reason}"
-        );
+        ingot_house_keeper::job_log!(warn, key, "{name}: failed ({class:?}): {reason}");
         self.held.fail(class, reason)
     }
 
@@ -295,7 +291,11 @@ impl DeskJob {
             Ok(()) => self.desk.observed.metrics.ended(key, "released"),
             Err(QueueError::Stale(_)) => {}
             Err(error) => {
-                tracing::warn!(JOB = %key, "cannot be handed back, its lease will run out: {error}")
+                ingot_house_keeper::job_log!(
+                    warn,
+                    key,
+                    "cannot be handed back, its lease will run out: {error}"
+                )
             }
         }
     }

@@ -9,12 +9,15 @@
 //! the next job is taken. A worker ends when it is asked to, within seconds, and hands back what it has.
 #![feature(allocator_api)]
 
+pub mod care;
 pub mod circuit_prover;
 pub mod component;
 pub mod config;
 pub mod costs;
 pub mod desk;
+pub mod edges;
 mod error;
+pub mod gateway;
 pub mod governor;
 pub mod host;
 pub mod names;

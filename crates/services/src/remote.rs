@@ -96,8 +96,12 @@ impl RemoteHouseKeeper {
     }
 }
 
-impl Connect for RemoteHouseKeeper {
-    fn connect(&self, registration: Registration) -> Result<Connection, ServiceError> {
+impl RemoteHouseKeeper {
+    /// A connection, and the files of the house keeper's node.
+    ///
+    /// # Errors
+    /// [`ServiceError`] if no connection can ever come about as things are.
+    pub fn client(&self, registration: Registration) -> Result<(Client, Arc<dyn Artifacts>), ServiceError> {
         let mut options = ClientOptions::new(self.address.clone(), self.token.clone(), registration);
         options.heartbeat = self.heartbeat;
         let name = options.registration.name.clone();
@@ -109,6 +113,13 @@ impl Connect for RemoteHouseKeeper {
                 self.cached(Arc::new(RemoteArtifacts::new(address, token, &name, ARTIFACT_PATIENCE)))?
             }
         };
+        Ok((client, artifacts))
+    }
+}
+
+impl Connect for RemoteHouseKeeper {
+    fn connect(&self, registration: Registration) -> Result<Connection, ServiceError> {
+        let (client, artifacts) = self.client(registration)?;
         Ok(Connection { queue: Arc::new(Remote { client, address: self.address.to_string() }), artifacts })
     }
 }

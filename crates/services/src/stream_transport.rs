@@ -171,7 +171,7 @@ impl VectorReceiver for StreamReceiver {
         match self.receiver.expect(ticket, expected) {
             Ok(()) => true,
             Err(error) => {
-                tracing::debug!(JOB = %reservation.job, "no slab: {error}");
+                ingot_house_keeper::job_log!(debug, reservation.job, "no slab: {error}");
                 false
             }
         }

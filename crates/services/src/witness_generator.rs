@@ -8,6 +8,7 @@ use ingot_types::JobKind;
 use crate::{
     config::{HostConfig, WitnessGeneratorConfig},
     desk::Desk,
+    observability::Timed,
     run_loop::{self, work_loop, Threads},
     ServiceError,
 };
@@ -27,8 +28,12 @@ pub fn run(desk: &Arc<Desk>, host: &HostConfig, config: &WitnessGeneratorConfig)
                 ..Filter::default()
             };
             work_loop(&desk, filter, |job| {
-                let made = desk.work.witness(job.lease(), &*desk.artifacts);
-                desk.observed.metrics.took(job.key(), "witness", job.taken().elapsed());
+                let files = Timed::new(&*desk.artifacts);
+                let made = desk.work.witness(job.lease(), &files);
+                let metrics = &desk.observed.metrics;
+                metrics.took(job.key(), "witness", job.taken().elapsed());
+                metrics.took(job.key(), "read", files.reading());
+                metrics.took(job.key(), "write", files.writing());
                 made
             });
         })?;

@@ -15,7 +15,7 @@ use ingot_house_keeper::{
     client::{Client, ClientOptions, RemoteArtifacts, Stop},
     engine::{EngineHandle, EngineOptions},
     protocol::{Answer, BatchState, Component, Registration, Request, Submission},
-    server::{Limits, Server},
+    server::{Backups, Limits, Server},
 };
 use ingot_job_store::{Backoff, SqliteStore};
 use ingot_services::{
@@ -73,7 +73,8 @@ fn a_batch_is_proved_by_workers_over_sockets_although_a_prover_goes_away() {
     let server = runtime
         .block_on(Server::open(
             engine.clone(),
-            artifacts,
+            artifacts.clone(),
+            Backups::new(folder.path().join("jobs.sqlite"), artifacts),
             None,
             Limits::default(),
             Some(&socket),
@@ -103,6 +104,7 @@ fn a_batch_is_proved_by_workers_over_sockets_although_a_prover_goes_away() {
         priority: 0,
         sealed_at_ms: 5,
         max_attempts: 3,
+        deliver_to: None,
     };
     client.call(Request::Submit(submission)).unwrap();
 

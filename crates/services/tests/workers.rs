@@ -200,7 +200,8 @@ fn three_workers_prove_a_batch_each_job_once_and_stop_cleanly() {
         assert_eq!(proofs, PROOFS);
         assert_eq!(state.returned, 2, "the cut connections gave their grants back");
         assert!(state.loads.iter().any(|load| load.proving == 1));
-        assert!(state.statuses.len() > 1);
+        // What it is doing is told a few times a second: jobs as short as these may all fall between.
+        assert!(!state.statuses.is_empty());
     }
     // The failed sends cost no attempt: another grant was had.
     assert_eq!(house.attempts(), 0);

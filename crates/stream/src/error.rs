@@ -158,6 +158,16 @@ pub enum SendError {
         /// What ended the last one.
         last: String,
     },
+    /// Nobody listens there any more.
+    #[error("{address} has refused connections for {after:?}, {connections} of them: the receiver is gone")]
+    Gone {
+        /// The receiver.
+        address: String,
+        /// How long it was waited for.
+        after: Duration,
+        /// How many connections were tried.
+        connections: u32,
+    },
     /// The caller cancelled.
     #[error("cancelled")]
     Cancelled,

@@ -61,6 +61,9 @@ pub struct SendOptions<'a> {
     pub connect_timeout: Duration,
     /// How long a connection may stand still while sending.
     pub idle_timeout: Duration,
+    /// How long connections may be refused, one after the other, until the receiver counts as gone. Tickets die with it, so
+    /// one that comes back at that address does not know this one.
+    pub gone_after: Duration,
     /// How long the receiver may take to decide, once all is sent.
     pub answer_timeout: Duration,
     /// Pause before the first reconnection; doubled each time, up to 32-fold, unless there was progress.
@@ -79,6 +82,7 @@ impl Default for SendOptions<'_> {
             deadline: Duration::from_secs(600),
             connect_timeout: Duration::from_secs(5),
             idle_timeout: Duration::from_secs(15),
+            gone_after: Duration::from_secs(3),
             answer_timeout: Duration::from_secs(60),
             backoff: Duration::from_millis(100),
             hash_ahead: true,
@@ -130,6 +134,7 @@ pub fn send(
         Attempt { address, ticket, header, bytes, keys, sections, options, connection: 0, started };
     let mut backoff = options.backoff;
     let mut best = 0;
+    let mut refused_since: Option<Instant> = None;
     loop {
         attempt.connection += 1;
         let mut reached = 0;
@@ -143,7 +148,18 @@ pub fn send(
                 });
             }
             Err(Failure::Final(error)) => return Err(error),
-            Err(Failure::Broken(reason)) => reason,
+            Err(Failure::Broken(reason)) => {
+                refused_since = None;
+                reason
+            }
+            Err(Failure::NobodyThere(reason)) => {
+                let since = *refused_since.get_or_insert_with(Instant::now);
+                if since.elapsed() >= options.gone_after {
+                    let (address, connections) = (address.to_owned(), attempt.connection);
+                    return Err(SendError::Gone { address, after: options.gone_after, connections });
+                }
+                reason
+            }
         };
         tracing::info!(
             address,
@@ -180,6 +196,8 @@ enum Failure {
     Final(SendError),
     /// The connection broke, and why.
     Broken(String),
+    /// Nobody listens at the address, which the peer's system says by itself.
+    NobodyThere(String),
 }
 
 impl From<io::Error> for Failure {
@@ -242,7 +260,10 @@ impl Attempt<'_> {
                 Err(error) => last = error,
             }
         }
-        Err(last.into())
+        match last.kind() {
+            io::ErrorKind::ConnectionRefused => Err(Failure::NobodyThere(last.to_string())),
+            _ => Err(last.into()),
+        }
     }
 
     fn opening_failed(&self, source: OpeningError) -> Failure {

@@ -180,6 +180,26 @@ fn a_cancelled_send_ends_though_its_peer_is_silent() {
 }
 
 #[test]
+fn a_receiver_that_is_gone_is_not_waited_for_until_the_deadline() {
+    let data = data(CHUNK, 1);
+    let sections = [&[][..], &data, &[]];
+    let header = header(sections);
+    let bench = Bench::new(config(TransportChoice::Auto, Hashing::Inline), 1, CHUNK);
+    let (address, ticket) = (bench.address(), bench.grant(&header));
+    drop(bench);
+    let options = SendOptions {
+        deadline: Duration::from_secs(600),
+        gone_after: Duration::from_millis(300),
+        backoff: Duration::from_millis(20),
+        ..options()
+    };
+    let error = send(&address, &ticket, &header, sections, &options).unwrap_err();
+    assert!(matches!(&error, SendError::Gone { connections, .. } if *connections > 1), "{error}");
+    assert!(error.to_string().contains("the receiver is gone"), "{error}");
+    assert_eq!(error.advice(), ingot_stream::SendAdvice::AnotherGrant);
+}
+
+#[test]
 fn memory_stays_flat() {
     let resident = || {
         let text = std::fs::read_to_string("/proc/self/statm").unwrap();

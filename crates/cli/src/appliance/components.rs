@@ -22,7 +22,8 @@ use ingot_services::{
 use super::work::work;
 use crate::{
     args::{ServiceArgs, UpArgs},
-    commands::{circuit_set, ready, warn_if_insecure, Resources},
+    commands::{ready, warn_if_insecure, Resources},
+    edition::Chosen,
     exit::Outcome,
     home::Home,
     interrupt,
@@ -57,6 +58,7 @@ pub(crate) fn single_host(dir: &Path) -> Vec<(String, String)> {
         ("host.shared-artifacts", folder.join("artifacts").display().to_string()),
         ("house-keeper.folder", folder.display().to_string()),
         ("house-keeper.socket", socket.display().to_string()),
+        ("proof-data-handler.folder", dir.join("proof-data-handler").display().to_string()),
     ]
     .map(|(key, value)| (key.to_owned(), toml_text(&value)))
     .into()
@@ -112,7 +114,7 @@ pub(crate) fn stop_when_interrupted() -> anyhow::Result<Stop> {
 /// Runs one component. Its messages go to the log.
 pub(crate) fn component(
     ui: &Arc<Ui>,
-    parameters: &str,
+    chosen: &Chosen,
     component: ComponentName,
     args: &ServiceArgs,
 ) -> anyhow::Result<Outcome> {
@@ -123,12 +125,12 @@ pub(crate) fn component(
             return Ok(Outcome::Exit(EXIT_CONFIG));
         }
     };
-    if let Err(error) = check_groups(&config, parameters) {
+    if let Err(error) = check_groups(&config, chosen) {
         ui.tell(&crate::ui::Event::Error { text: format!("{error:#}") });
         return Ok(Outcome::Exit(EXIT_CONFIG));
     }
     let stop = stop_when_interrupted()?;
-    let make = |config: &Config, stop: &Stop| work(component, parameters, config, stop);
+    let make = |config: &Config, stop: &Stop| work(component, chosen, config, stop);
     match run(component, &config, make, &stop, args.stop_with_parent) {
         Ok(()) => Ok(Outcome::Done),
         Err(error) => {
@@ -139,9 +141,9 @@ pub(crate) fn component(
 }
 
 /// Every pair of round and circuit id has to be in exactly one prover group, or work would wait for ever.
-fn check_groups(config: &Config, parameters: &str) -> anyhow::Result<()> {
+fn check_groups(config: &Config, chosen: &Chosen) -> anyhow::Result<()> {
     let Some(path) = &config.house_keeper.groups else { return Ok(()) };
-    let all = job_circuits(&*circuit_set(parameters)?).iter().map(JobCircuit::key).collect();
+    let all = job_circuits(&*chosen.circuit_set()?).iter().map(JobCircuit::key).collect();
     Groups::load(path)?.validate(&all).with_context(|| path.display().to_string())
 }
 
@@ -155,13 +157,13 @@ pub(crate) fn config(args: &ServiceArgs) -> anyhow::Result<Outcome> {
 }
 
 /// Makes keys if there are none, then keeps all components of this host running.
-pub(crate) fn up(ui: &Arc<Ui>, parameters: &str, args: &UpArgs) -> anyhow::Result<Outcome> {
+pub(crate) fn up(ui: &Arc<Ui>, chosen: &Chosen, args: &UpArgs) -> anyhow::Result<Outcome> {
     let config = load(&args.service)?;
-    let set = circuit_set(parameters)?;
+    let set = chosen.circuit_set()?;
     warn_if_insecure(ui, &*set);
-    check_groups(&config, parameters)?;
+    check_groups(&config, chosen)?;
     let home = Home::open(&config.host.state_dir)?;
-    drop(ready(ui, &home, &set, Resources::new(&args.resources))?);
+    drop(ready(ui, chosen, &home, &set, Resources::new(chosen, &args.resources))?);
     let mut after: Vec<OsString> = Vec::new();
     if let Some(path) = &args.service.config {
         after.extend(["--config".into(), path.clone().into()]);
@@ -175,7 +177,7 @@ pub(crate) fn up(ui: &Arc<Ui>, parameters: &str, args: &UpArgs) -> anyhow::Resul
     }
     let options = UpOptions {
         program: std::env::current_exe().context("cannot tell where this executable is")?,
-        before: vec!["--parameters".into(), parameters.into()],
+        before: vec!["--parameters".into(), chosen.parameters.clone().into()],
         after,
         components: ComponentName::ALL.into(),
         logs: None,

@@ -9,8 +9,12 @@ use ingot_services::names::name_of;
 use ingot_types::{BatchId, BatchNumber, ChainId};
 use serde::{Deserialize, Serialize};
 
-use super::{components::load, operator::PATIENCE, Operator};
-use crate::{args::ExportArgs, exit::Outcome, ui::Ui};
+use crate::{
+    args::ExportArgs,
+    exit::Outcome,
+    operate::{batch_name, Desk},
+    ui::Ui,
+};
 
 /// Version of the index's form.
 pub(super) const INDEX_FORMAT: u32 = 1;
@@ -51,13 +55,15 @@ pub(super) fn batch_id(text: &str) -> anyhow::Result<BatchId> {
 
 /// Writes every file that the jobs of a batch read or made, and an index.
 pub(crate) fn export(ui: &Arc<Ui>, args: &ExportArgs) -> anyhow::Result<Outcome> {
-    let batch = batch_id(&args.batch)?;
-    let operator = Operator::connect(&load(&args.service)?, PATIENCE)?;
-    let Answer::Jobs(jobs) = operator.client.call_within(Request::Jobs { batch }, PATIENCE)? else {
+    let desk = Desk::open(&args.service, Some(&args.chain))?;
+    let operator = desk.operator();
+    let batch = desk.batch(&args.batch)?;
+    let name = batch_name(batch);
+    let Answer::Jobs(jobs) = desk.ask(Request::Jobs { batch })? else {
         bail!("the house keeper answers something else")
     };
     if jobs.is_empty() {
-        bail!("the house keeper has no jobs of batch {}: it is unknown, or archived", args.batch);
+        bail!("the house keeper has no jobs of batch {name}: it is unknown, or archived");
     }
     let mut index = Vec::new();
     let mut names = BTreeSet::new();
@@ -82,10 +88,9 @@ pub(crate) fn export(ui: &Arc<Ui>, args: &ExportArgs) -> anyhow::Result<Outcome>
         }
     }
     let protocol_version = jobs.first().map(|job| job.spec.protocol_version.to_string()).unwrap_or_default();
-    let index = Index { format: INDEX_FORMAT, batch: args.batch.clone(), protocol_version, files: index };
+    let index = Index { format: INDEX_FORMAT, batch: name.clone(), protocol_version, files: index };
     let text = serde_json::to_string_pretty(&index).context("the index cannot be written")?;
     write_atomically(&args.out.join(INDEX_FILE), text.as_bytes())?;
     ui.note(format!("{} files in {}", index.files.len(), args.out.display()));
-    operator.client.close(PATIENCE);
     Ok(Outcome::Done)
 }

@@ -13,13 +13,13 @@ use ingot_services::{
 };
 
 use super::{components::load, operator::PATIENCE, work::work};
-use crate::{args::ServiceArgs, exit::Outcome, ui::Ui};
+use crate::{args::ServiceArgs, edition::Chosen, exit::Outcome, ui::Ui};
 
 /// Explains, and changes nothing.
-pub(crate) fn governor(ui: &Arc<Ui>, parameters: &str, args: &ServiceArgs) -> anyhow::Result<Outcome> {
+pub(crate) fn governor(ui: &Arc<Ui>, chosen: &Chosen, args: &ServiceArgs) -> anyhow::Result<Outcome> {
     let config = load(args)?;
     let name = ComponentName::WitnessVectorGenerator;
-    let work = work(name, parameters, &config, &Stop::new()).map_err(|error| anyhow!("{error}"))?;
+    let work = work(name, chosen, &config, &Stop::new()).map_err(|error| anyhow!("{error}"))?;
     let registration = registration(Component::Operator, None, &config.host, &*work, None)?;
     let connection = RemoteHouseKeeper::new(&config.host)?.connect(registration)?;
     let own = &config.witness_vector_generator;

@@ -13,15 +13,15 @@ use ingot_services::work::role;
 use super::{
     components::load,
     export::{batch_id, Entry, Index, INDEX_FILE, INDEX_FORMAT},
-    operator::PATIENCE,
+    operator::{rehearse, PATIENCE},
     Operator,
 };
-use crate::{args::ImportArgs, commands::circuit_set, exit::Outcome, ui::Ui};
+use crate::{args::ImportArgs, edition::Chosen, exit::Outcome, ui::Ui};
 
 /// Stores every file of an exported folder and submits the batch. Files whose content is not what the index says are
 /// refused before anything is stored.
-pub(crate) fn import(ui: &Arc<Ui>, parameters: &str, args: &ImportArgs) -> anyhow::Result<Outcome> {
-    let set = circuit_set(parameters)?;
+pub(crate) fn import(ui: &Arc<Ui>, chosen: &Chosen, args: &ImportArgs) -> anyhow::Result<Outcome> {
+    let set = chosen.circuit_set()?;
     let path = args.folder.join(INDEX_FILE);
     let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
     let index: Index = serde_json::from_str(&text)
@@ -48,6 +48,10 @@ pub(crate) fn import(ui: &Arc<Ui>, parameters: &str, args: &ImportArgs) -> anyho
     let (Some(witness_inputs), None) = (inputs.next(), inputs.next()) else {
         bail!("{}: expected one file of witness inputs", path.display())
     };
+    if args.dry_run {
+        let inputs = read(&args.folder, witness_inputs)?;
+        return rehearse(ui, &args.service, batch, version, &inputs, args.priority);
+    }
     let operator = Operator::connect(&load(&args.service)?, PATIENCE)?;
     // Submitting stores the witness inputs.
     for entry in index.files.iter().filter(|entry| entry.role != role::WITNESS_INPUTS) {

@@ -19,7 +19,12 @@ use super::{
     components::{single_host, stable_names, tell},
     Operator,
 };
-use crate::{commands::Resources, memory::peak_rss_of, ui::Ui};
+use crate::{
+    commands::Resources,
+    edition::{Chosen, KeyPolicy},
+    memory::peak_rss_of,
+    ui::Ui,
+};
 
 /// How long the house keeper may take to come up.
 const COME_UP: Duration = Duration::from_secs(60);
@@ -27,12 +32,12 @@ const COME_UP: Duration = Duration::from_secs(60);
 /// What a local appliance is started with.
 #[derive(Debug)]
 pub(crate) struct LocalOptions<'a> {
+    /// The edition and its parameters.
+    pub chosen: &'a Chosen,
     /// Where its data is kept.
     pub folder: &'a Path,
     /// The data folder with the keys.
     pub home: &'a Path,
-    /// Security parameters.
-    pub parameters: &'a str,
     /// What may be used.
     pub resources: Resources,
 }
@@ -52,6 +57,8 @@ impl LocalAppliance {
         let folder = options.folder;
         fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
         let mut overrides = single_host(folder);
+        let policy = options.chosen.edition.key_policy();
+        let disk = options.resources.disk_bytes.map_or("\"auto\"".into(), |bytes| format!("\"{bytes}\""));
         let quoted = |text: &Path| format!("\"{}\"", text.display());
         for (key, value) in [
             ("host.state-dir", quoted(options.home)),
@@ -59,9 +66,12 @@ impl LocalAppliance {
             ("house-keeper.disk-low-bytes", (256u64 << 20).to_string()),
             ("house-keeper.disk-high-bytes", (256u64 << 20).to_string()),
             ("circuit-prover.threads", options.resources.threads.to_string()),
-            ("circuit-prover.slabs", "2".into()),
-            ("circuit-prover.key-cache", format!("\"{}\"", options.resources.ram_bytes / 3)),
-            ("witness-vector-generator.ram", format!("\"{}\"", options.resources.ram_bytes / 3)),
+            // A vector of a circuit set whose keys do not fit on a disk is gigabytes large.
+            ("circuit-prover.slabs", if policy == KeyPolicy::All { "2" } else { "1" }.into()),
+            ("circuit-prover.key-cache", format!("\"{}\"", options.resources.key_cache_bytes())),
+            ("circuit-prover.key-disk", disk),
+            ("circuit-prover.prefetch-keys", (policy == KeyPolicy::All).to_string()),
+            ("witness-vector-generator.ram", format!("\"{}\"", options.resources.synthesis_bytes())),
         ] {
             overrides.push((key.to_owned(), value));
         }
@@ -76,7 +86,7 @@ impl LocalAppliance {
         let logs = folder.join("logs");
         let options = UpOptions {
             program: std::env::current_exe().context("cannot tell where this executable is")?,
-            before: vec!["--parameters".into(), options.parameters.into()],
+            before: vec!["--parameters".into(), options.chosen.parameters.clone().into()],
             after,
             components: ComponentName::ALL.into(),
             logs: Some(logs.clone()),

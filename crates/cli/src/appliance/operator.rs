@@ -1,18 +1,13 @@
 //! What a person asks of the house keeper: `submit`, `status`.
 
-use std::{
-    path::Path,
-    process,
-    sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{path::Path, process, sync::Arc, time::Duration};
 
 use anyhow::{bail, Context as _};
-use ingot_artifacts::{write_atomically, ArtifactRef, Artifacts as _};
+use ingot_artifacts::{write_atomically, ArtifactRef, Artifacts as _, Blake3};
 use ingot_house_keeper::{
     client::{Address, Client, ClientError, ClientOptions, Link, RemoteArtifacts, Stop},
     protocol::{
-        Answer, BatchState, BatchSummary, Component, Registration, Request, Submission, SubmitOutcome,
+        Answer, BatchState, BatchSummary, Change, Component, Registration, Request, Submission, SubmitOutcome,
     },
 };
 use ingot_job_store::{ArtifactName, StateName};
@@ -21,10 +16,12 @@ use ingot_types::{BatchId, JobKey, ProtocolVersion};
 
 use super::{components::load, Follower};
 use crate::{
-    args::{StatusArgs, SubmitArgs},
-    commands::{circuit_set, job_name, verify_files, LoadedBatch},
+    args::{ServiceArgs, SubmitArgs},
+    commands::{job_name, verify_files},
+    edition::Chosen,
     exit::Outcome,
     home::keys_folder,
+    operate::{args::StatusArgs, now_ms, Desk},
     ui::{Event, Ui},
 };
 
@@ -47,7 +44,7 @@ impl Operator {
         let token = config.host.token_file.as_deref().map(ingot_wire::Token::load).transpose()?;
         let registration = Registration {
             component: Component::Operator,
-            name: format!("operator-{}", process::id()),
+            name: format!("operator-{}", user()),
             instance: [0; 16],
             host: "-".into(),
             pid: process::id(),
@@ -80,19 +77,7 @@ impl Operator {
         priority: i32,
     ) -> anyhow::Result<bool> {
         let artifact = self.artifacts.put(witness_inputs)?;
-        let witness_inputs = ArtifactName {
-            role: role::WITNESS_INPUTS.into(),
-            hash: artifact.hash.to_string(),
-            size_bytes: artifact.size_bytes,
-        };
-        let submission = Submission {
-            batch,
-            protocol_version,
-            witness_inputs,
-            priority,
-            sealed_at_ms: now_ms(),
-            max_attempts: MAX_ATTEMPTS,
-        };
+        let submission = submission(batch, protocol_version, &artifact, priority);
         match self.client.call_within(Request::Submit(submission), PATIENCE)? {
             Answer::Submitted(outcome) => Ok(outcome == SubmitOutcome::Accepted),
             other => bail!("the house keeper answered {other:?}"),
@@ -133,16 +118,65 @@ impl Operator {
     }
 }
 
+/// What is said of a batch whose witness inputs are `file`.
+pub(crate) fn submission(
+    batch: BatchId,
+    protocol_version: ProtocolVersion,
+    file: &ArtifactRef,
+    priority: i32,
+) -> Submission {
+    let witness_inputs = ArtifactName {
+        role: role::WITNESS_INPUTS.into(),
+        hash: file.hash.to_string(),
+        size_bytes: file.size_bytes,
+    };
+    let (sealed_at_ms, max_attempts) = (now_ms(), MAX_ATTEMPTS);
+    let deliver_to = None;
+    Submission { batch, protocol_version, witness_inputs, priority, sealed_at_ms, max_attempts, deliver_to }
+}
+
+/// The name that a file has once it is stored.
+pub(crate) fn named(bytes: &[u8]) -> ArtifactRef {
+    ArtifactRef { hash: Blake3::of(bytes), size_bytes: bytes.len() as u64 }
+}
+
+/// What submitting a batch would do, without storing anything.
+pub(super) fn rehearse(
+    ui: &Ui,
+    service: &ServiceArgs,
+    batch: BatchId,
+    protocol_version: ProtocolVersion,
+    witness_inputs: &[u8],
+    priority: i32,
+) -> anyhow::Result<Outcome> {
+    let file = named(witness_inputs);
+    let submission = submission(batch, protocol_version, &file, priority);
+    Desk::open(service, None)?.change(ui, &Change::InsertBatch(submission), true)
+}
+
+/// Who runs this process: what the audit calls the operator.
+fn user() -> String {
+    let uid = nix::unistd::getuid();
+    let user = nix::unistd::User::from_uid(uid).ok().flatten().map(|user| user.name);
+    // A name goes into logs and the database: no spaces in it.
+    user.filter(|name| name.len() <= 64 && name.chars().all(|c| c.is_ascii_graphic()))
+        .unwrap_or_else(|| uid.to_string())
+}
+
 /// `ingot submit`.
-pub(crate) fn submit(ui: &Arc<Ui>, parameters: &str, args: &SubmitArgs) -> anyhow::Result<Outcome> {
+pub(crate) fn submit(ui: &Arc<Ui>, chosen: &Chosen, args: &SubmitArgs) -> anyhow::Result<Outcome> {
     let config = load(&args.service)?;
-    let set = circuit_set(parameters)?;
-    let batch = LoadedBatch::read(&args.batch)?;
+    let set = chosen.circuit_set()?;
+    let batch = chosen.read_batch(&args.batch, args.chain)?;
+    if args.dry_run {
+        let version = set.protocol_version();
+        return rehearse(ui, &args.service, batch.id, version, &batch.witness_inputs, args.priority);
+    }
     let operator = Operator::connect(&config, PATIENCE)?;
     let name = format!("{}/{}", batch.id.chain.0, batch.id.batch.0);
     let new = operator.submit(batch.id, set.protocol_version(), &batch.witness_inputs, args.priority)?;
     ui.note(match new {
-        true => format!("batch {name} was accepted: {} operations", batch.operations),
+        true => format!("batch {name} was accepted: {}", batch.contents),
         false => format!("batch {name} is there already"),
     });
     let outcome = match (&args.out, args.wait) {
@@ -157,7 +191,15 @@ pub(crate) fn submit(ui: &Arc<Ui>, parameters: &str, args: &SubmitArgs) -> anyho
                     write_atomically(out, &operator.proof(&summary)?)?;
                     ui.note(format!("proof: {}", out.display()));
                     let keys = keys_folder(&config.host.state_dir, &*set);
-                    verify_files(ui, &set, out, Some(Path::new(&args.batch)), &keys, true)?
+                    verify_files(
+                        ui,
+                        chosen,
+                        &set,
+                        out,
+                        Some((Path::new(&args.batch), args.chain)),
+                        &keys,
+                        true,
+                    )?
                 }
             }
         }
@@ -181,7 +223,8 @@ pub(crate) fn status(ui: &Arc<Ui>, args: &StatusArgs) -> anyhow::Result<Outcome>
     if batches.is_empty() {
         ui.note("no batches");
     }
-    for batch in batches {
+    for batch in batches.into_iter().filter(|b| args.chain.chain.is_none_or(|chain| chain == b.batch.chain.0))
+    {
         ui.tell(&Event::Batch {
             batch: format!("{}/{}", batch.batch.chain.0, batch.batch.batch.0),
             version: batch.protocol_version.to_string(),
@@ -212,10 +255,4 @@ pub(crate) fn status(ui: &Arc<Ui>, args: &StatusArgs) -> anyhow::Result<Outcome>
     }
     operator.client.close(PATIENCE);
     Ok(Outcome::Done)
-}
-
-/// The present, in milliseconds since the Unix epoch.
-fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

@@ -4,7 +4,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use ingot_artifacts::Blake3;
 use ingot_circuit_set::CircuitSet;
-use ingot_keystore::{FileRole, FileSource, KeyManifest, KeyStore, MANIFEST_FILE};
+use ingot_keystore::{FileRole, FileSource, KeyManifest, KeyStore, OnDemandKeys, MANIFEST_FILE};
 use ingot_services::{
     component::{ComponentError, ComponentName},
     config::Config,
@@ -14,10 +14,10 @@ use ingot_services::{
 use ingot_types::RetryClass;
 
 use crate::{
-    commands::{circuit_set, trusted_vks},
+    commands::trusted_vks,
+    edition::{Chosen, KeyPolicy},
     home::keys_folder,
-    memory::{available_bytes, processors},
-    pinned::pinned,
+    memory::{available_bytes, free_disk_bytes, processors},
 };
 
 /// How often a prover looks whether its keys have come.
@@ -28,7 +28,7 @@ const LEAST_CACHE: u64 = 1 << 30;
 /// The work of a component. A prover waits for its setup keys; the others need only what is built in.
 pub(crate) fn work(
     component: ComponentName,
-    parameters: &str,
+    chosen: &Chosen,
     config: &Config,
     stop: &Stop,
 ) -> Result<Arc<dyn Work>, ComponentError> {
@@ -36,14 +36,15 @@ pub(crate) fn work(
         reason: format!("{error:#}"),
         retry: RetryClass::Deterministic,
     };
-    let set = circuit_set(parameters).map_err(failed)?;
+    let set = chosen.circuit_set().map_err(failed)?;
     let folder = keys_folder(&config.host.state_dir, &*set);
     let prover = component == ComponentName::CircuitProver;
-    let store = match trusted_vks(&*set, &folder).map_err(failed)? {
+    let store = match trusted_vks(chosen, &*set, &folder).map_err(failed)? {
         Some(store) if !prover => store,
-        _ => keys_in(&*set, &folder, config, stop)?,
+        _ => keys_in(chosen, &*set, &folder, config, stop)?,
     };
     let manifest = Blake3::of(store.manifest().to_toml().as_bytes());
+    config.host.check_key_manifest(manifest).map_err(|error| failed(error.into()))?;
     let threads = match (component, config.circuit_prover.threads) {
         (ComponentName::CircuitProver, 0) => processors(),
         (ComponentName::CircuitProver, threads) => threads,
@@ -58,8 +59,9 @@ pub(crate) fn work(
     Ok(Arc::new(work))
 }
 
-/// The keys in a folder, once they are all there.
+/// The keys to prove with: those in a folder, once they are all there, or made on demand.
 fn keys_in(
+    chosen: &Chosen,
     set: &dyn CircuitSet,
     folder: &Path,
     config: &Config,
@@ -69,19 +71,28 @@ fn keys_in(
         retry: error.retry_class(),
         reason: error.to_string(),
     };
+    let broken = |error: anyhow::Error| ComponentError::Work {
+        reason: format!("{error:#}"),
+        retry: RetryClass::Deterministic,
+    };
     let path = folder.join(MANIFEST_FILE);
-    let cache =
-        config.circuit_prover.key_cache.or(|| available_bytes().map_or(LEAST_CACHE, |bytes| bytes / 4));
+    let own = &config.circuit_prover;
+    let cache = own.key_cache.or(|| available_bytes().map_or(LEAST_CACHE, |bytes| bytes / 4));
+    let pinned = chosen.pinned().map_err(broken)?;
+    let trusted = pinned.map(|pinned| pinned.parse()).transpose().map_err(broken)?;
+    if let (KeyPolicy::OnDemand, Some(pinned), Some(manifest)) =
+        (chosen.edition.key_policy(), pinned, &trusted)
+    {
+        let threads = if own.threads == 0 { processors() } else { own.threads };
+        let disk = own.key_disk.or(|| free_disk_bytes(folder).unwrap_or(0) / 4 * 3);
+        let keys = OnDemandKeys::new(folder, disk, threads).map_err(bad)?;
+        let files = FileSource::OnDemand(pinned.files, keys);
+        return KeyStore::new(set, &pinned.path(), manifest.clone(), files, cache).map_err(bad);
+    }
     let mut told = String::new();
     loop {
-        let missing = match pinned(set.parameter_set()) {
-            Some(pinned) => match pinned.parse() {
-                Ok(manifest) => missing(set, &manifest, folder),
-                Err(error) => {
-                    let (reason, retry) = (format!("{error:#}"), RetryClass::Deterministic);
-                    return Err(ComponentError::Work { reason, retry });
-                }
-            },
+        let missing = match &trusted {
+            Some(manifest) => missing(set, manifest, folder),
             None if path.is_file() => None,
             None => Some(path.display().to_string()),
         };
@@ -89,7 +100,8 @@ fn keys_in(
             None => break,
             Some(file) if told != file => {
                 tracing::warn!(
-                    "waiting for the key {file}: `ingot keygen --dir {}` makes it",
+                    "waiting for the key {file}: `{} keygen --dir {}` makes it",
+                    chosen.edition.executable(),
                     config.host.state_dir.display()
                 );
                 told = file;
@@ -101,9 +113,9 @@ fn keys_in(
             return Err(ComponentError::Work { reason, retry: RetryClass::Transient });
         }
     }
-    let manifest = match pinned(set.parameter_set()).map(|pinned| pinned.parse()) {
-        Some(Ok(manifest)) => manifest,
-        _ => KeyManifest::load(&path).map_err(bad)?,
+    let manifest = match trusted {
+        Some(manifest) => manifest,
+        None => KeyManifest::load(&path).map_err(bad)?,
     };
     KeyStore::new(set, &path, manifest, FileSource::Folder(folder.to_owned()), cache).map_err(bad)
 }

@@ -6,33 +6,41 @@ use ingot_artifacts::write_atomically;
 
 use super::{
     keys::Resources,
-    ledger::{circuit_set, sample, LoadedBatch},
     prove::{prove_to, Task},
     verify::verify_files,
 };
 use crate::{
     args::DemoArgs,
+    edition::Chosen,
     exit::Outcome,
     home::Home,
     ui::{Event, Ui},
 };
 
 /// Keys, a sample batch, the components as processes of their own, proofs of all rounds, verification.
-pub(crate) fn demo(ui: &Arc<Ui>, parameters: &str, args: &DemoArgs) -> anyhow::Result<Outcome> {
-    let set = circuit_set(parameters)?;
+pub(crate) fn demo(ui: &Arc<Ui>, chosen: &Chosen, args: &DemoArgs) -> anyhow::Result<Outcome> {
+    let set = chosen.circuit_set()?;
     let home = Home::open(&args.dir.dir)?;
-    let (batch_file, proof_file) = (home.path("demo.batch"), home.path("demo.proof"));
-    let batch = LoadedBatch::new("sample batch", sample(args.seed, args.ops)?)?;
+    let (sample, batch) = chosen.sample_batch(args.seed, args.ops)?;
+    let (batch_file, proof_file) = (home.path(sample.file), home.path("demo.proof"));
     write_atomically(&batch_file, &batch.witness_inputs)?;
-    ui.note(format!("sample batch of {} operations: {}", batch.operations, batch_file.display()));
+    ui.note(format!("sample batch, {}: {}", batch.contents, batch_file.display()));
     ui.note("components: house keeper, witness generator, witness vector generator, circuit prover");
 
-    let resources = Resources::new(&args.resources);
-    let task =
-        Task { set: &set, home: &home, dir: &args.dir.dir, batch: &batch, out: &proof_file, resources };
+    let resources = Resources::new(chosen, &args.resources);
+    let task = Task {
+        chosen,
+        set: &set,
+        home: &home,
+        dir: &args.dir.dir,
+        batch: &batch,
+        out: &proof_file,
+        resources,
+    };
     let (summary, work) = prove_to(ui, &task)?;
     // From the files, as someone else would; under test parameters, which the caller asked for.
-    let outcome = verify_files(ui, &set, &proof_file, Some(&batch_file), &home.keys(&*set), true)?;
+    let outcome =
+        verify_files(ui, chosen, &set, &proof_file, Some((&batch_file, None)), &home.keys(&*set), true)?;
     if outcome == Outcome::Done {
         // The next demo is to show the work again, not that it is done.
         if let Err(e) = fs::remove_dir_all(&work) {

@@ -16,12 +16,12 @@ use ingot_types::JobKey;
 use super::{
     circuits::job_name,
     keys::{ready, warn_if_insecure, Resources},
-    ledger::{circuit_set, LoadedBatch},
     Summary,
 };
 use crate::{
     appliance::{Follower, LocalAppliance, LocalOptions},
     args::ProveArgs,
+    edition::{Chosen, LoadedBatch},
     exit::Outcome,
     home::Home,
     memory::peak_rss_bytes,
@@ -29,9 +29,9 @@ use crate::{
 };
 
 /// Proves a batch file.
-pub(crate) fn prove(ui: &Arc<Ui>, parameters: &str, args: &ProveArgs) -> anyhow::Result<Outcome> {
-    let set = circuit_set(parameters)?;
-    let batch = LoadedBatch::read(&args.batch)?;
+pub(crate) fn prove(ui: &Arc<Ui>, chosen: &Chosen, args: &ProveArgs) -> anyhow::Result<Outcome> {
+    let set = chosen.circuit_set()?;
+    let batch = chosen.read_batch(&args.batch, args.chain)?;
     let home = Home::open(&args.dir.dir)?;
     let out = args.out.clone().unwrap_or_else(|| args.batch.with_extension("proof"));
     if out == args.batch {
@@ -40,8 +40,9 @@ pub(crate) fn prove(ui: &Arc<Ui>, parameters: &str, args: &ProveArgs) -> anyhow:
     if !args.no_snark {
         ui.note("the proof will be the scheduler's: compression into a SNARK does not exist yet");
     }
-    let resources = Resources::new(&args.resources);
-    let task = Task { set: &set, home: &home, dir: &args.dir.dir, batch: &batch, out: &out, resources };
+    let resources = Resources::new(chosen, &args.resources);
+    let task =
+        Task { chosen, set: &set, home: &home, dir: &args.dir.dir, batch: &batch, out: &out, resources };
     let (summary, _) = prove_to(ui, &task)?;
     ui.tell(&Event::Summary(Box::new(summary)));
     Ok(Outcome::Done)
@@ -49,6 +50,7 @@ pub(crate) fn prove(ui: &Arc<Ui>, parameters: &str, args: &ProveArgs) -> anyhow:
 
 /// A batch that is to be proved by an appliance of its own.
 pub(crate) struct Task<'a> {
+    pub chosen: &'a Chosen,
     pub set: &'a Arc<dyn CircuitSet>,
     pub home: &'a Home,
     /// The data folder that `home` is.
@@ -62,14 +64,14 @@ pub(crate) struct Task<'a> {
 /// Keys, the components as processes of their own, proofs, proof file. Returns the folder of the work as well.
 pub(crate) fn prove_to(ui: &Arc<Ui>, task: &Task<'_>) -> anyhow::Result<(Summary, PathBuf)> {
     let start = Instant::now();
-    let Task { set, home, dir, batch, out, resources } = *task;
+    let Task { chosen, set, home, dir, batch, out, resources } = *task;
     warn_if_insecure(ui, &**set);
-    let keys = ready(ui, home, set, resources)?;
+    let keys = ready(ui, chosen, home, set, resources)?;
     let expected =
         set.batch_public_input(&batch.witness_inputs, &*keys.store).context("the batch cannot be proved")?;
     // Another folder for other inputs or keys: an interrupted run goes on, and never with old work.
     let folder = home.batch(batch.id, &fingerprint(keys.store.manifest(), &batch.witness_inputs));
-    let options = LocalOptions { folder: &folder, home: dir, parameters: set.parameter_set(), resources };
+    let options = LocalOptions { chosen, folder: &folder, home: dir, resources };
     let appliance = LocalAppliance::start(ui, &options)?;
     if !appliance.operator.submit(batch.id, set.protocol_version(), &batch.witness_inputs, 0)? {
         ui.note("going on with earlier work on this batch");
@@ -94,7 +96,7 @@ pub(crate) fn prove_to(ui: &Arc<Ui>, task: &Task<'_>) -> anyhow::Result<(Summary
     write_atomically(out, &bytes)?;
     let summary = Summary {
         batch: format!("{}/{}", batch.id.chain.0, batch.id.batch.0),
-        operations: batch.operations,
+        contents: batch.contents.clone(),
         parameter_set: set.parameter_set().to_owned(),
         insecure: set.insecure_because().map(str::to_owned),
         keys_made: keys.made,

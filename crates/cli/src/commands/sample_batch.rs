@@ -4,20 +4,19 @@ use std::sync::Arc;
 
 use ingot_artifacts::write_atomically;
 
-use super::ledger::{sample, LoadedBatch};
-use crate::{args::SampleBatchArgs, exit::Outcome, ui::Ui};
+use crate::{args::SampleBatchArgs, edition::Chosen, exit::Outcome, ui::Ui};
 
 /// Writes a valid sample batch.
-pub(crate) fn sample_batch(ui: &Arc<Ui>, args: &SampleBatchArgs) -> anyhow::Result<Outcome> {
-    let batch = LoadedBatch::new("sample batch", sample(args.seed, args.ops)?)?;
+pub(crate) fn sample_batch(ui: &Arc<Ui>, chosen: &Chosen, args: &SampleBatchArgs) -> anyhow::Result<Outcome> {
+    let (_, batch) = chosen.sample_batch(args.seed, args.ops)?;
     write_atomically(&args.out, &batch.witness_inputs)?;
     let id = batch.id;
     ui.note(format!(
-        "{}: batch {}/{} with {} operations, {} bytes",
+        "{}: batch {}/{} with {}, {} bytes",
         args.out.display(),
         id.chain.0,
         id.batch.0,
-        batch.operations,
+        batch.contents,
         batch.witness_inputs.len()
     ));
     Ok(Outcome::Done)

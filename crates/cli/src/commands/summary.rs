@@ -11,8 +11,8 @@ use crate::{appliance::Stats, memory::human_bytes};
 pub struct Summary {
     /// Chain and batch.
     pub batch: String,
-    /// Operations in the batch.
-    pub operations: usize,
+    /// What is in the batch.
+    pub contents: String,
     /// Security parameters.
     pub parameter_set: String,
     /// Why the proof must not be trusted with money, if it must not be.
@@ -40,11 +40,7 @@ pub struct Summary {
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(
-            f,
-            "\nbatch {}, {} operations, parameters {}",
-            self.batch, self.operations, self.parameter_set
-        )?;
+        writeln!(f, "\nbatch {}, {}, parameters {}", self.batch, self.contents, self.parameter_set)?;
         writeln!(
             f,
             "  {:<14} {:>7} {:>9} {:>11} {:>11} {:>11}",

@@ -3,26 +3,26 @@
 use std::{path::Path, sync::Arc};
 
 use ingot_circuit_set::CircuitSet;
-use ingot_prover::{verify as verify_proof, ContainerError, StoredProof};
-use ingot_types::AggregationRound;
+use ingot_prover::{judge, ContainerError, Judgement, StoredProof};
 
 use super::{
     keys::{trusted_vks, warn_if_insecure},
-    ledger::{circuit_set, LoadedBatch},
     prove::limbs,
 };
 use crate::{
     args::VerifyArgs,
+    edition::Chosen,
     exit::Outcome,
     home::keys_folder,
     ui::{Event, Ui},
 };
 
 /// Verifies a proof file.
-pub(crate) fn verify(ui: &Arc<Ui>, parameters: &str, args: &VerifyArgs) -> anyhow::Result<Outcome> {
-    let set = circuit_set(parameters)?;
+pub(crate) fn verify(ui: &Arc<Ui>, chosen: &Chosen, args: &VerifyArgs) -> anyhow::Result<Outcome> {
+    let set = chosen.circuit_set()?;
     let keys = keys_folder(&args.dir.dir, &*set);
-    verify_files(ui, &set, &args.proof, args.batch.as_deref(), &keys, false)
+    let batch = args.batch.as_deref().map(|path| (path, args.chain));
+    verify_files(ui, chosen, &set, &args.proof, batch, &keys, false)
 }
 
 /// What was found: the outcome, the reason, and the public input if there is one to show.
@@ -49,13 +49,14 @@ impl Finding {
 /// Verifies and tells the verdict. `demo` trusts the keys it has just made where none are built in, and says so.
 pub(crate) fn verify_files(
     ui: &Arc<Ui>,
+    chosen: &Chosen,
     set: &Arc<dyn CircuitSet>,
     proof: &Path,
-    batch: Option<&Path>,
+    batch: Option<(&Path, Option<u64>)>,
     keys: &Path,
     trust_own_keys: bool,
 ) -> anyhow::Result<Outcome> {
-    let finding = find(ui, &**set, proof, batch, keys, trust_own_keys)?;
+    let finding = find(ui, chosen, &**set, proof, batch, keys, trust_own_keys)?;
     if finding.outcome == Outcome::Done {
         warn_if_insecure(ui, &**set);
     }
@@ -75,9 +76,10 @@ pub(crate) fn verify_files(
 
 fn find(
     ui: &Ui,
+    chosen: &Chosen,
     set: &dyn CircuitSet,
     path: &Path,
-    batch: Option<&Path>,
+    batch: Option<(&Path, Option<u64>)>,
     keys: &Path,
     trust_own_keys: bool,
 ) -> anyhow::Result<Finding> {
@@ -88,34 +90,7 @@ fn find(
         }
         Err(error) => return Ok(Finding::invalid(error)),
     };
-    let header = &stored.header;
-    let (version, claimed) = (set.protocol_version().to_string(), header.protocol_version.to_string());
-    for (what, expected, found) in [
-        ("circuit set", set.name(), header.circuit_set.as_str()),
-        ("protocol version", version.as_str(), claimed.as_str()),
-        ("security parameters", set.parameter_set(), header.parameter_set.as_str()),
-    ] {
-        if expected != found {
-            let marked = header
-                .insecure
-                .as_ref()
-                .map(|why| format!(" The file says of itself: {why}."))
-                .unwrap_or_default();
-            return Ok(Finding::unknown(format!(
-                "{}: the proof claims {what} `{found}`, and this verifies `{expected}`.{marked}",
-                path.display()
-            )));
-        }
-    }
-    if header.circuit.round != AggregationRound::Scheduler {
-        return Ok(Finding::invalid(format!(
-            "{} holds a proof of circuit {} ({}): only a scheduler proof says something about a batch",
-            path.display(),
-            header.circuit,
-            header.circuit.round
-        )));
-    }
-    let store = match trusted_vks(set, keys)? {
+    let store = match trusted_vks(chosen, set, keys)? {
         Some(store) => store,
         None if trust_own_keys => {
             ui.warn("verified with the keys just made: none are built in to compare with");
@@ -128,22 +103,22 @@ fn find(
             )))
         }
     };
-    let vk = match store.verification_key(header.circuit) {
-        Ok(vk) => vk,
-        Err(error) => return Ok(Finding::unknown(error)),
-    };
-    if let Err(rejection) = verify_proof(set, header.circuit, &vk, &stored.proof)? {
-        return Ok(Finding::invalid(rejection));
+    let name = path.display();
+    match judge(set, &store, &stored) {
+        Judgement::Valid => {}
+        Judgement::Invalid(reason) => return Ok(Finding::invalid(format!("{name}: {reason}"))),
+        Judgement::CannotTell(reason) => return Ok(Finding::unknown(format!("{name}: {reason}"))),
     }
+    let header = &stored.header;
     let public_input = limbs(&stored.proof.public_inputs);
-    let Some(batch_path) = batch else {
+    let Some((batch_path, chain)) = batch else {
         let reason = format!(
             "valid for some header only: without --batch, nothing says which batch has the public input {}",
             public_input.join(" ")
         );
         return Ok(Finding { outcome: Outcome::Done, reason, public_input });
     };
-    let batch = match LoadedBatch::read(batch_path) {
+    let batch = match chosen.read_batch(batch_path, chain) {
         Ok(batch) => batch,
         Err(error) => return Ok(Finding::unknown(format!("{error:#}"))),
     };

@@ -9,11 +9,13 @@
 mod support;
 
 mod any_order;
+mod backup;
 mod clock_jump;
 mod damage;
 mod disk_full;
 mod frozen;
 mod hostile;
+mod journal;
 mod kills;
 mod remote_files;
 mod sigterm;

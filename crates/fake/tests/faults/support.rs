@@ -38,7 +38,7 @@ const LOOK: Duration = Duration::from_millis(25);
 /// The version that is served unless a test says otherwise.
 pub const VERSION: ProtocolVersion = ProtocolVersion { minor: 99, patch: 0 };
 /// Leases of the tests last this long.
-pub const LEASE_TTL: Duration = Duration::from_millis(1500);
+pub const LEASE_TTL: Duration = Duration::from_millis(3_000);
 
 /// A number from the environment.
 pub fn env_number(name: &str, default: u64) -> u64 {
@@ -286,6 +286,7 @@ impl Cluster {
             priority: 0,
             sealed_at_ms: number,
             max_attempts: self.max_attempts,
+            deliver_to: None,
         };
         (Submitted { id, batch: batch.clone(), inputs, version }, submission)
     }
@@ -373,6 +374,14 @@ impl Cluster {
                 assert!(!job.outputs().is_empty(), "{job:?}");
                 audit.jobs += 1;
                 audit.failed_attempts += job.status.attempts;
+                if job.status.attempts > 0 {
+                    eprintln!(
+                        "{}: {} attempts failed, at last: {:?}",
+                        job.key(),
+                        job.status.attempts,
+                        job.status.last_error
+                    );
+                }
             }
             let summary = self.summary(*id);
             assert_eq!(summary.progress.quarantined, 0);

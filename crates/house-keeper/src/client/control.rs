@@ -345,7 +345,8 @@ fn waits(request: &Request) -> Duration {
     match request {
         Request::Lease { wait_ms, .. }
         | Request::Slab { wait_ms, .. }
-        | Request::WatchBatch { wait_ms, .. } => Duration::from_millis(*wait_ms),
+        | Request::WatchBatch { wait_ms, .. }
+        | Request::Outbox { wait_ms, .. } => Duration::from_millis(*wait_ms),
         _ => Duration::ZERO,
     }
 }

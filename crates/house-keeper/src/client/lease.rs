@@ -119,7 +119,7 @@ impl HeldLease {
         let result = loop {
             match self.client.call(request.clone()).map(drop) {
                 Err(ClientError::Unavailable { reason, retry }) if worth_waiting(&request, retry) => {
-                    tracing::warn!(JOB = %self.key(), "its end cannot be told yet: {reason}");
+                    crate::job_log!(warn, self.key(), "its end cannot be told yet: {reason}");
                     let lost = || self.lost.load(Ordering::SeqCst);
                     if !self.client.shared().wait_unless_closing(wait) || lost() {
                         break Err(ClientError::Unavailable { reason, retry });

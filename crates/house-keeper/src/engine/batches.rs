@@ -1,6 +1,6 @@
 //! Batches: how they come in, how far they are, and what operators do to them and to jobs.
 
-use ingot_job_store::{Home, JobSpec, StoreError};
+use ingot_job_store::{Effects, Home, JobSpec, StoreError};
 use ingot_types::{AggregationRound, BatchId, CircuitId, JobKey, JobKind};
 
 use super::{
@@ -8,7 +8,7 @@ use super::{
     PeerId,
 };
 use crate::protocol::{
-    Answer, BatchState, BatchSummary, Denial, FromHouseKeeper, Notice, Request, Submission, SubmitOutcome,
+    Answer, BatchState, BatchSummary, Change, Denial, Request, Submission, SubmitOutcome, Target,
 };
 
 /// The role of the file that a batch comes in with.
@@ -47,65 +47,39 @@ impl Core {
             Request::Counts { batch } => home.counts(batch).map(Answer::Counts).map_err(denied),
             Request::Workers => Ok(Answer::Workers(self.workers())),
             Request::Requeue { key } => {
-                let effects = home.requeue(key, now_ms).map_err(denied)?;
-                self.note(home, peer, "requeue", key.to_string(), now_ms)?;
-                self.changed(key.batch);
-                self.follow(effects, now_ms);
-                Ok(Answer::Done)
+                self.changed_by(home, peer, Change::Requeue { target: Target::Job(key) }, now_ms)
             }
             Request::Restart { key } => {
-                let effects = home.reset(key, None, now_ms).map_err(denied)?;
-                self.note(home, peer, "restart", key.to_string(), now_ms)?;
-                self.follow(effects, now_ms);
-                Ok(Answer::Done)
+                self.changed_by(home, peer, Change::Restart { target: Target::Job(key), force: true }, now_ms)
             }
             Request::RemoveBatch { batch } => {
-                if home.batch(batch).map_err(denied)?.is_none() {
-                    return Err(Denial::Refused(format!(
-                        "there is no batch {}/{}",
-                        batch.chain.0, batch.batch.0
-                    )));
-                }
-                let effects = home.remove_batch(batch, now_ms).map_err(denied)?;
-                self.note(home, peer, "remove", name(batch), now_ms)?;
-                self.changed(batch);
-                self.follow(effects, now_ms);
-                self.leases.retain(|key, _| key.batch != batch);
-                Ok(Answer::Done)
+                self.changed_by(home, peer, Change::Delete { batch, force: true }, now_ms)
             }
             Request::SetPriority { batch, priority } => {
-                home.set_priority(batch, priority, now_ms).map_err(denied)?;
-                self.note(home, peer, &format!("priority {priority}"), name(batch), now_ms)?;
-                self.changed(batch);
-                Ok(Answer::Done)
+                self.changed_by(home, peer, Change::SetPriority { batch, priority }, now_ms)
             }
             Request::Drain { worker, draining } => {
-                let Some((id, found)) = self.peers.named(&worker) else {
-                    return Err(Denial::Refused(format!("there is no worker named {worker}")));
-                };
-                let outbox = found.outbox.clone();
-                self.note(home, peer, if draining { "drain" } else { "undrain" }, worker, now_ms)?;
-                self.set_draining(id, draining);
-                if let Some(outbox) = outbox {
-                    self.out.push(outbox, FromHouseKeeper::Notice(Notice::Drain(draining)));
-                }
-                Ok(Answer::Done)
+                self.changed_by(home, peer, Change::Drain { worker, draining }, now_ms)
             }
-            _ => Err(Denial::Refused("no such request".into())),
+            Request::Operator(request) => {
+                self.operator_request(home, peer, request, now_ms).map(Answer::Operator)
+            }
+            Request::RetryDelivery { batch } => {
+                self.changed_by(home, peer, Change::RetryDelivery { batch }, now_ms)
+            }
+            request => self.outbox_request(home, request, now_ms),
         }
     }
 
-    /// Who did what by hand stays on record.
-    fn note(
-        &self,
+    /// What is asked for without a rehearsal.
+    fn changed_by(
+        &mut self,
         home: &mut dyn Home,
         peer: PeerId,
-        action: &str,
-        target: String,
+        change: Change,
         now_ms: u64,
-    ) -> Result<(), Denial> {
-        let who = self.peers.get(peer).map(|peer| peer.registration.name.clone()).unwrap_or_default();
-        home.audit(&who, action, &target, now_ms).map_err(denied)
+    ) -> Result<Answer, Denial> {
+        self.change_by_hand(home, peer, &change, false, now_ms).map(|_| Answer::Done)
     }
 
     fn submit(
@@ -114,6 +88,24 @@ impl Core {
         submission: Submission,
         now_ms: u64,
     ) -> Result<SubmitOutcome, Denial> {
+        let batch = submission.batch;
+        let (outcome, effects) = self.admit(home, &submission, now_ms)?;
+        self.outbox_changed |= submission.deliver_to.is_some();
+        self.changed(batch);
+        self.follow(effects, now_ms);
+        if outcome == SubmitOutcome::Accepted {
+            tracing::info!(BATCH = batch.batch.0, "batch {} came in", name(batch));
+        }
+        Ok(outcome)
+    }
+
+    /// The store's part of a submission.
+    pub(super) fn admit(
+        &self,
+        home: &mut dyn Home,
+        submission: &Submission,
+        now_ms: u64,
+    ) -> Result<(SubmitOutcome, Effects), Denial> {
         let batch = submission.batch;
         if submission.witness_inputs.role != WITNESS_INPUTS {
             return Err(Denial::Refused(format!(
@@ -126,7 +118,10 @@ impl Core {
             home.archived().map_err(denied)?.into_iter().find(|archived| archived.row.batch == batch);
         if let Some(archived) = archived {
             return match archived.inputs.contains(&submission.witness_inputs) {
-                true => Ok(SubmitOutcome::Known),
+                true => {
+                    deliver(home, submission, now_ms)?;
+                    Ok((SubmitOutcome::Known, Effects::new()))
+                }
                 false => Err(Denial::Refused(format!("batch {} was proved with other inputs", name(batch)))),
             };
         }
@@ -143,15 +138,11 @@ impl Core {
             group: None,
             zone: None,
             depends_on: Vec::new(),
-            inputs: vec![submission.witness_inputs],
+            inputs: vec![submission.witness_inputs.clone()],
         };
         let effects = home.insert(vec![first], now_ms).map_err(denied)?;
-        self.changed(batch);
-        self.follow(effects, now_ms);
-        if !known {
-            tracing::info!(BATCH = batch.batch.0, "batch {} came in", name(batch));
-        }
-        Ok(if known { SubmitOutcome::Known } else { SubmitOutcome::Accepted })
+        deliver(home, submission, now_ms)?;
+        Ok((if known { SubmitOutcome::Known } else { SubmitOutcome::Accepted }, effects))
     }
 
     fn batches(&self, home: &dyn Home, archived: bool) -> Result<Vec<BatchSummary>, StoreError> {
@@ -215,6 +206,15 @@ impl Core {
     }
 }
 
-fn name(batch: BatchId) -> String {
+/// Notes who waits for the proof of a batch that came in.
+fn deliver(home: &mut dyn Home, submission: &Submission, now_ms: u64) -> Result<(), Denial> {
+    match &submission.deliver_to {
+        Some(destination) => home.expect_delivery(submission.batch, destination, now_ms).map_err(denied),
+        None => Ok(()),
+    }
+}
+
+/// `chain/number`.
+pub(super) fn name(batch: BatchId) -> String {
     format!("{}/{}", batch.chain.0, batch.batch.0)
 }

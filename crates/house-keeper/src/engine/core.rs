@@ -12,12 +12,10 @@ use super::{
     groups::Groups,
     peers::{Peer, Peers},
     slabs::Held,
-    view::Totals,
+    view::{Requeued, Totals},
     EngineOptions, Outbox, PeerId,
 };
-use crate::protocol::{
-    Answer, Component, Denial, FromHouseKeeper, Notice, Registration, Request, ToHouseKeeper,
-};
+use crate::protocol::{Answer, Denial, FromHouseKeeper, Notice, Registration, Request, ToHouseKeeper};
 
 /// Work on the store, at a time in milliseconds since the Unix epoch.
 pub type StoreWork = Box<dyn FnOnce(&mut dyn Home, u64) + Send>;
@@ -28,6 +26,8 @@ pub enum Input {
     Connect {
         /// How.
         registration: Registration,
+        /// Where it comes from: process and user, or an address.
+        origin: String,
         /// Where its answers go.
         outbox: Outbox,
         /// Told its number, or why it is not let in.
@@ -119,6 +119,7 @@ pub(super) enum Wants {
     Lease(Filter),
     Slab { key: JobKey, token: Token, bytes: u64, place: QueuePlace },
     Change { batch: BatchId, known: Option<u64> },
+    Outbox { destination: String, in_order: bool },
 }
 
 /// What a lease was given in exchange for.
@@ -166,10 +167,13 @@ pub struct Core {
     pub(super) changes: BTreeMap<BatchId, u64>,
     pub(super) first_change: u64,
     pub(super) totals: Totals,
+    pub(super) requeued: Requeued,
     pub(super) out: Out,
     /// Kinds and rounds in which a job became ready, or could become takeable.
     pub(super) ready: BTreeSet<(JobKind, AggregationRound)>,
     pub(super) slabs_changed: bool,
+    /// A proof may have become one that is to be sent.
+    pub(super) outbox_changed: bool,
     pub(super) watched_at_ms: u64,
     /// Leases that were granted to connections that had ended.
     undelivered: Vec<(JobKey, Token)>,
@@ -198,7 +202,13 @@ impl Core {
     /// If the store cannot be read or repaired.
     pub fn open(home: &mut dyn Home, options: EngineOptions, now_ms: u64) -> Result<Self, StoreError> {
         for repair in home.reconcile(now_ms)? {
-            tracing::warn!(JOB = %repair.key, "repaired: it was {:?}, and is {:?}", repair.found, repair.repaired);
+            crate::job_log!(
+                warn,
+                repair.key,
+                "repaired: it was {:?}, and is {:?}",
+                repair.found,
+                repair.repaired
+            );
         }
         home.restart_clock(options.lease_ttl_ms, now_ms)?;
         let mut core = Self {
@@ -212,9 +222,11 @@ impl Core {
             changes: BTreeMap::new(),
             first_change: now_ms,
             totals: Totals::default(),
+            requeued: Requeued::new(),
             out: Out::default(),
             ready: BTreeSet::new(),
             slabs_changed: false,
+            outbox_changed: false,
             watched_at_ms: 0,
             undelivered: Vec::new(),
             stalled: false,
@@ -237,8 +249,8 @@ impl Core {
     /// Handles one input. Answers and notices are kept until [`Self::flush`] or [`Self::rolled_back`].
     pub fn handle(&mut self, home: &mut dyn Home, input: Input, now_ms: u64) {
         match input {
-            Input::Connect { registration, outbox, reply } => {
-                reply(self.connect(home, registration, outbox, now_ms));
+            Input::Connect { registration, origin, outbox, reply } => {
+                reply(self.connect(home, registration, origin, outbox, now_ms));
             }
             Input::Message { peer, message } => self.message(home, peer, message, now_ms),
             Input::Disconnect { peer } => self.disconnect(home, peer, now_ms),
@@ -268,10 +280,13 @@ impl Core {
     pub fn settle(&mut self, home: &mut dyn Home, now_ms: u64) -> Result<(), StoreError> {
         self.take_back(home, now_ms);
         let effects = home.advance(now_ms)?;
+        let lost = effects.iter().filter(|(_, effect)| matches!(effect, Effect::LeaseLost { .. }));
+        self.totals.expired += lost.count() as u64;
         self.follow(effects, now_ms);
         self.time_out(now_ms);
         self.serve_slabs(home, now_ms)?;
         self.serve_leases(home, now_ms)?;
+        self.serve_outboxes(home)?;
         self.tell_watchers(home, now_ms)
     }
 
@@ -289,7 +304,7 @@ impl Core {
                     self.leases.remove(&key);
                     self.follow(effects, now_ms);
                 }
-                Err(error) => tracing::debug!(JOB = %key, "{error}"),
+                Err(error) => crate::job_log!(debug, key, "{error}"),
             }
         }
     }
@@ -358,68 +373,6 @@ impl Core {
         let _ = self.out.send();
     }
 
-    fn connect(
-        &mut self,
-        home: &mut dyn Home,
-        registration: Registration,
-        outbox: Outbox,
-        now_ms: u64,
-    ) -> Result<PeerId, String> {
-        let (name, component) = (registration.name.clone(), registration.component);
-        let (id, joined) = self.peers.connect(registration, outbox, now_ms)?;
-        if let Some(old) = joined.replaced {
-            self.forget_requests(old);
-        }
-        if joined.restarted {
-            self.fail_leases_of(home, &name, now_ms);
-        }
-        if component != Component::Operator {
-            tracing::info!("{} {name} has come", component.name());
-        }
-        self.anything_may_be_ready();
-        Ok(id)
-    }
-
-    /// The process that held these leases is dead: its successor has the same name and knows nothing of them.
-    fn fail_leases_of(&mut self, home: &mut dyn Home, name: &str, now_ms: u64) {
-        let held: Vec<(JobKey, Token)> = self
-            .leases
-            .iter()
-            .filter(|(_, lease)| lease.worker == name)
-            .map(|(key, lease)| (*key, lease.token))
-            .collect();
-        for (key, token) in held {
-            let reason = format!("worker {name} died and was started again");
-            match home.fail(key, token, ingot_types::RetryClass::Transient, &reason, now_ms) {
-                Ok(effects) => {
-                    self.leases.remove(&key);
-                    self.changed(key.batch);
-                    self.follow(effects, now_ms);
-                }
-                Err(error) => tracing::debug!(JOB = %key, "{error}"),
-            }
-        }
-    }
-
-    fn disconnect(&mut self, _home: &mut dyn Home, peer: PeerId, now_ms: u64) {
-        if let Some(peer) = self.peers.get_mut(peer) {
-            peer.seen_at_ms = now_ms;
-            tracing::debug!("{} is gone", peer.registration.name);
-        }
-        self.peers.disconnect(peer);
-        self.forget_requests(peer);
-        let leases = &self.leases;
-        let day_ms = 24 * 3_600_000;
-        self.peers
-            .forget(now_ms.saturating_sub(day_ms), |name| leases.values().any(|lease| lease.worker == name));
-    }
-
-    /// What a connection was waiting for, or had been asked, ends with it.
-    fn forget_requests(&mut self, peer: PeerId) {
-        self.parked.retain(|parked| parked.peer != peer);
-        self.forget_slabs_of(peer);
-    }
-
     fn message(&mut self, home: &mut dyn Home, peer: PeerId, message: ToHouseKeeper, now_ms: u64) {
         let Some(known) = self.peers.get_mut(peer) else { return };
         known.seen_at_ms = now_ms;
@@ -464,6 +417,9 @@ impl Core {
                 let until_ms = now_ms.saturating_add(wait_ms);
                 self.parked.push(Parked { peer, id, until_ms, wants: Wants::Change { batch, known } });
                 return None;
+            }
+            Request::Outbox { destination, in_order, wait_ms } => {
+                return self.outbox(home, peer, id, (destination, in_order), now_ms.saturating_add(wait_ms));
             }
             Request::SlabReserved { ticket, accepted } => self.slab_reserved(peer, ticket, accepted),
             Request::SlabReturned { ticket } => self.slab_returned(ticket),
@@ -522,23 +478,32 @@ impl Core {
                 }
                 Effect::LeaseLost { token, worker } => {
                     self.totals.leases_lost += 1;
+                    self.count_requeued(key);
                     if self.leases.get(&key).is_some_and(|lease| lease.token == token) {
                         self.leases.remove(&key);
                     }
                     self.forget_slab_of_job(key);
-                    tracing::info!(JOB = %key, "worker {worker} has lost its lease");
+                    crate::job_log!(info, key, "worker {worker} has lost its lease");
                     self.peers.notify(&worker, Notice::LeaseLost { key, token }, &mut self.out);
                     self.prove_jobs_may_be_ready();
                 }
-                Effect::Done => self.totals.completed += 1,
+                Effect::Done => {
+                    self.totals.completed += 1;
+                    self.outbox_changed |= key.round == AggregationRound::Scheduler;
+                }
                 Effect::Undone => self.totals.undone += 1,
                 Effect::Quarantined => {
                     self.totals.quarantined += 1;
-                    tracing::error!(JOB = %key, BATCH = key.batch.batch.0, "given up until an operator requeues it");
+                    crate::job_log!(error, key, "given up until an operator requeues it");
                 }
             }
         }
         let _ = now_ms;
+    }
+
+    /// A job's attempt came to nothing.
+    pub(super) fn count_requeued(&mut self, key: JobKey) {
+        *self.requeued.entry((key.kind, key.round, key.batch.chain.0)).or_default() += 1;
     }
 
     /// A batch is not what it was.
@@ -574,6 +539,7 @@ impl Core {
             if !keep {
                 let nothing = match parked.wants {
                     Wants::Slab { .. } => Answer::Grant(None),
+                    Wants::Outbox { .. } => Answer::Outbox(Vec::new()),
                     _ => Answer::Lease(None),
                 };
                 late.push((parked.peer, parked.id, nothing));

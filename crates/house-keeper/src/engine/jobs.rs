@@ -189,8 +189,11 @@ impl Core {
             }
             Request::Fail { key, token, class, reason } => {
                 let reason: String = reason.chars().take(self.options.longest_reason).collect();
-                self.totals.failed += 1;
                 let failed = home.fail(key, token, class, &reason, now_ms);
+                if failed.is_ok() {
+                    self.totals.failed.count(class);
+                    self.count_requeued(key);
+                }
                 self.ended(key, failed, now_ms)
             }
             Request::Release { key, token } => {
@@ -199,7 +202,7 @@ impl Core {
             }
             Request::HandOver { key, token } => self.hand_over(home, name, key, token, now_ms),
             Request::BadFile { maker, key, token, reason } => {
-                tracing::warn!(JOB = %key, "a file of job {maker} is bad: {reason}");
+                crate::job_log!(warn, key, "a file of job {maker} is bad: {reason}");
                 self.totals.bad_files += 1;
                 match home.reset(maker, Some((key, token)), now_ms) {
                     // Somebody else found out as well, and it runs again already.
@@ -307,7 +310,7 @@ impl Core {
                 .map(|(key, lease)| (*key, lease.token))
                 .collect();
             for (key, token) in unknown {
-                tracing::info!(JOB = %key, "worker {name} does not know that it has it: handed back");
+                crate::job_log!(info, key, "worker {name} does not know that it has it: handed back");
                 let released = home.release(key, token, now_ms);
                 // If it is not its any more, somebody else has seen to it.
                 let _ = self.ended(key, released, now_ms);

@@ -3,13 +3,17 @@
 //! Whatever has come in by the time it looks is handled together and committed once; only then are answers sent. When
 //! nothing comes in and nothing is due, it sleeps.
 
+mod arrivals;
 mod batches;
 mod clock;
 mod core;
 mod groups;
 mod jobs;
+mod operator;
+mod outbox;
 mod peers;
 mod slabs;
+mod versions;
 mod view;
 
 use std::{
@@ -26,7 +30,7 @@ pub use batches::{first_job, WITNESS_INPUTS};
 pub use clock::Clock;
 pub use core::{Core, Input, StoreWork};
 pub use groups::{Groups, GroupsError};
-pub use view::{EngineView, Totals};
+pub use view::{EngineView, Failed, First, Requeued, Totals};
 
 /// Inputs that share a commit at most.
 const MOST_TOGETHER: usize = 512;
@@ -129,14 +133,16 @@ impl EngineHandle {
         let _ = self.orders.send(Order::Input(input));
     }
 
-    /// A peer has introduced itself; `reply` learns its number, or why it is not let in.
+    /// A peer has introduced itself; `reply` learns its number, or why it is not let in. `origin` says where it comes
+    /// from: process and user, or an address.
     pub fn connect(
         &self,
         registration: Registration,
+        origin: String,
         outbox: Outbox,
         reply: impl FnOnce(Result<PeerId, String>) + Send + 'static,
     ) {
-        self.order(Input::Connect { registration, outbox, reply: Box::new(reply) });
+        self.order(Input::Connect { registration, origin, outbox, reply: Box::new(reply) });
     }
 
     /// A peer has sent something. Whoever calls this bounds what a peer has under way.

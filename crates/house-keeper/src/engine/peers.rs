@@ -11,6 +11,8 @@ use crate::protocol::{Component, FromHouseKeeper, Notice, ProverLoad, Registrati
 #[derive(Debug)]
 pub(super) struct Peer {
     pub registration: Registration,
+    /// Where it comes from: process and user, or an address.
+    pub origin: String,
     /// `None`: not connected.
     pub outbox: Option<Outbox>,
     pub draining: bool,
@@ -101,6 +103,7 @@ impl Peers {
         let id = PeerId(self.last);
         let peer = Peer {
             registration,
+            origin: String::new(),
             outbox: Some(outbox),
             draining,
             seen_at_ms: now_ms,
@@ -130,6 +133,16 @@ impl Peers {
             }
         }
         Ok(())
+    }
+
+    /// What workers of a version must have from now on.
+    pub fn pin(&mut self, served: Served) {
+        self.versions.insert(served.protocol_version, served);
+    }
+
+    /// What workers of each version have, or had.
+    pub fn served(&self) -> impl Iterator<Item = &Served> {
+        self.versions.values()
     }
 
     /// A connection has ended. Operators are forgotten; workers may come back.

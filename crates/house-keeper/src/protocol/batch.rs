@@ -19,6 +19,8 @@ pub struct Submission {
     pub sealed_at_ms: u64,
     /// Attempts that each of its jobs may fail; at least 1.
     pub max_attempts: u32,
+    /// Whoever waits for the proof: the destination under which a gateway asks the outbox. `None`: nobody.
+    pub deliver_to: Option<String>,
 }
 
 /// What became of a submission.
@@ -68,4 +70,21 @@ pub struct BatchSummary {
     pub outputs: Vec<ArtifactName>,
     /// The first quarantined job and the reason, if there is one.
     pub stuck_on: Option<(JobKey, String)>,
+}
+
+/// A proof that is to be sent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutboxEntry {
+    /// The batch.
+    pub batch: BatchId,
+    /// Whose circuits proved it.
+    pub protocol_version: ProtocolVersion,
+    /// What came in with it.
+    pub inputs: Vec<ArtifactName>,
+    /// What its last job made: the final proof.
+    pub outputs: Vec<ArtifactName>,
+    /// Attempts to send it that failed.
+    pub attempts: u32,
+    /// When the last of them was, or when it was asked for, in milliseconds since the Unix epoch.
+    pub changed_at_ms: u64,
 }

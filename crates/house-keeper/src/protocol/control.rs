@@ -2,11 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use ingot_job_store::{ArtifactName, CountKey, Filter, Job, JobSpec, Lease, Token};
+use ingot_job_store::{
+    ArtifactName, CountKey, Delivery, DeliveryOutcome, Filter, Job, JobSpec, Lease, Token,
+};
 use ingot_types::{BatchId, JobKey, RetryClass};
 use serde::{Deserialize, Serialize};
 
-use super::{BatchSummary, Grant, ProverLoad, Reservation, Submission, SubmitOutcome, WorkerInfo};
+use super::{
+    BackupAnswer, BackupRequest, BatchSummary, Grant, OperatorAnswer, OperatorRequest, OutboxEntry,
+    ProverLoad, Reservation, Submission, SubmitOutcome, WorkerInfo,
+};
 
 /// What a peer sends.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -192,6 +197,41 @@ pub enum Request {
         /// Whether.
         draining: bool,
     },
+    /// The proofs that a destination waits for and that are there, waiting up to `wait_ms` for one → `Outbox`.
+    Outbox {
+        /// Who.
+        destination: String,
+        /// Leaves out what comes after a batch of the same chain that is not proved.
+        in_order: bool,
+        /// How long to wait, in milliseconds.
+        wait_ms: u64,
+    },
+    /// What an attempt to deliver a proof came to → `Done`.
+    Delivered {
+        /// Whose proof.
+        batch: BatchId,
+        /// What it came to.
+        outcome: DeliveryOutcome,
+    },
+    /// All deliveries that are known → `Deliveries`.
+    Deliveries,
+    /// Begins anew with a delivery, such as one that was refused → `Done`.
+    RetryDelivery {
+        /// Whose proof.
+        batch: BatchId,
+    },
+    /// What people ask → `Operator`.
+    Operator(OperatorRequest),
+    /// About a backup → `Backup`.
+    Backup(BackupRequest),
+    /// The final proof of one batch that a destination asked for, acknowledged or not → `Outbox`, empty if there is none
+    /// yet.
+    FinalProof {
+        /// Who asked for it.
+        destination: String,
+        /// Whose proof.
+        batch: BatchId,
+    },
 }
 
 /// An answer.
@@ -209,6 +249,10 @@ pub enum Answer {
     Jobs(Vec<Job>),
     Counts(BTreeMap<CountKey, u64>),
     Workers(Vec<WorkerInfo>),
+    Outbox(Vec<OutboxEntry>),
+    Deliveries(Vec<Delivery>),
+    Operator(OperatorAnswer),
+    Backup(BackupAnswer),
 }
 
 /// Why a request was not carried out. Nothing was changed.

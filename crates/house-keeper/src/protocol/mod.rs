@@ -8,13 +8,17 @@
 //! Enums grow at the end only; a change of what exists is a new [`VERSION`].
 
 mod artifact;
+mod backup;
 mod batch;
 mod control;
+mod operator;
 mod worker;
 
 pub use artifact::{ArtifactReply, ArtifactRequest};
-pub use batch::{BatchState, BatchSummary, Submission, SubmitOutcome};
+pub use backup::{BackupAnswer, BackupRequest};
+pub use batch::{BatchState, BatchSummary, OutboxEntry, Submission, SubmitOutcome};
 pub use control::{Answer, Denial, FromHouseKeeper, Notice, Request, ToHouseKeeper};
+pub use operator::{Change, Changed, OperatorAnswer, OperatorRequest, Target, VersionInfo};
 pub use worker::{Component, Grant, ProverLoad, Registration, Reservation, Served, StreamOffer, WorkerInfo};
 
 /// Version of these messages.
@@ -22,7 +26,8 @@ pub use worker::{Component, Grant, ProverLoad, Registration, Reservation, Served
 /// | version | changes |
 /// |---|---|
 /// | 1 | first |
-pub const VERSION: u16 = 1;
+/// | 2 | `Submission::deliver_to`, the outbox; what operators ask; backups |
+pub const VERSION: u16 = 2;
 
 /// What a connection is for: the role byte of the handshake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -23,7 +23,10 @@ use super::{artifacts, Door, Place};
 use crate::{
     artifact_session::ArtifactSession,
     engine::PeerId,
-    protocol::{Answer, Channel, Denial, FromHouseKeeper, Registration, ToHouseKeeper, VERSION},
+    protocol::{
+        Answer, BackupRequest, Channel, Denial, FromHouseKeeper, Registration, Request, ToHouseKeeper,
+        VERSION,
+    },
 };
 
 /// How long a peer may take to read an answer.
@@ -98,7 +101,7 @@ pub(super) async fn serve<S: Stream>(
     let result = match greet(&mut stream, &door, token).await {
         Ok((session, Channel::Control)) => {
             let (reader, writer) = stream.halves();
-            control(reader, writer, session, &door).await
+            control(reader, writer, session, &door, peer.clone()).await
         }
         Ok((session, Channel::Artifacts)) => match stream.blocking(door.limits.artifact_silence) {
             Ok((stream, shutdown)) => blocking(stream, session, &door, shutdown).await,
@@ -151,6 +154,26 @@ async fn frame<S: AsyncRead + Unpin>(stream: &mut S) -> Result<Vec<u8>, End> {
     }
 }
 
+/// Where requests about backups are answered: beside the engine, which would stand still while the database is copied.
+struct BackupDoor {
+    door: Arc<Door>,
+    /// Weak: when the engine lets go of the peer, the connection ends.
+    outbox: mpsc::WeakUnboundedSender<FromHouseKeeper>,
+}
+
+impl BackupDoor {
+    fn answer(&self, id: u64, request: BackupRequest) {
+        let (backups, outbox) = (self.door.backups.clone(), self.outbox.clone());
+        tokio::task::spawn_blocking(move || {
+            let result = backups.answer(request);
+            if let Some(outbox) = outbox.upgrade() {
+                // The peer may be gone; then nothing is kept for it after a while.
+                let _ = outbox.send(FromHouseKeeper::Answer { id, result });
+            }
+        });
+    }
+}
+
 /// Requests under way on one connection.
 #[derive(Default)]
 struct UnderWay {
@@ -158,7 +181,13 @@ struct UnderWay {
     fewer: Notify,
 }
 
-async fn control<R, W>(reader: R, writer: W, session: Session, door: &Arc<Door>) -> Result<(), End>
+async fn control<R, W>(
+    reader: R,
+    writer: W,
+    session: Session,
+    door: &Arc<Door>,
+    origin: String,
+) -> Result<(), End>
 where
     R: AsyncRead + Unpin + Send,
     W: AsyncWrite + Unpin + Send + 'static,
@@ -169,7 +198,7 @@ where
     let name = registration.name.clone();
     let (outbox, inbox) = mpsc::unbounded_channel();
     let (reply, told) = oneshot::channel();
-    door.engine.connect(registration, outbox, move |result| drop(reply.send(result)));
+    door.engine.connect(registration, origin, outbox.clone(), move |result| drop(reply.send(result)));
     let mut writer = writer;
     let mut welcome = |result: Result<Answer, Denial>| -> Result<Vec<u8>, End> {
         let mut bytes = Vec::new();
@@ -190,8 +219,10 @@ where
     writer.write_all(&bytes).await?;
     let under_way = Arc::new(UnderWay::default());
     let writing = tokio::spawn(write(writer, inbox, encoder, under_way.clone()));
-    let result =
-        read(reader, session.decoder(CAP_AFTER_HANDSHAKE_BYTES), peer, door, &under_way, writing).await;
+    let decoder = session.decoder(CAP_AFTER_HANDSHAKE_BYTES);
+    let backups = BackupDoor { door: door.clone(), outbox: outbox.downgrade() };
+    drop(outbox);
+    let result = read(reader, decoder, (peer, &backups), door, &under_way, writing).await;
     door.engine.disconnect(peer);
     result
 }
@@ -199,7 +230,7 @@ where
 async fn read<R: AsyncRead + Unpin>(
     mut reader: R,
     mut decoder: FrameDecoder,
-    peer: PeerId,
+    (peer, backups): (PeerId, &BackupDoor),
     door: &Door,
     under_way: &UnderWay,
     mut writing: tokio::task::JoinHandle<Result<(), End>>,
@@ -223,7 +254,12 @@ async fn read<R: AsyncRead + Unpin>(
                 }
                 under_way.count.fetch_add(1, Ordering::SeqCst);
             }
-            door.engine.receive(peer, message);
+            match message {
+                ToHouseKeeper::Request { id, request: Request::Backup(request) } => {
+                    backups.answer(id, request);
+                }
+                message => door.engine.receive(peer, message),
+            }
         }
         let length = tokio::select! {
             length = reader.read(&mut buffer) => length?,

@@ -3,6 +3,7 @@
 //! **Invariant:** whatever a peer sends or leaves out costs its connection and a line in the log, never the process.
 
 mod artifacts;
+mod backups;
 mod connection;
 
 use std::{
@@ -26,6 +27,7 @@ use tokio::{
 };
 
 use crate::engine::EngineHandle;
+pub use backups::Backups;
 
 /// What can be wrong with an address to listen on.
 #[derive(Debug, thiserror::Error)]
@@ -66,6 +68,7 @@ pub enum ServerError {
 pub(super) struct Door {
     pub engine: EngineHandle,
     pub artifacts: ArtifactStore,
+    pub backups: Backups,
     pub token: Option<Token>,
     pub limits: Limits,
     pub open: AtomicUsize,
@@ -118,6 +121,7 @@ impl Server {
     pub async fn open(
         engine: EngineHandle,
         artifacts: ArtifactStore,
+        backups: Backups,
         token: Option<Token>,
         limits: Limits,
         unix: Option<&Path>,
@@ -127,6 +131,7 @@ impl Server {
         let door = Arc::new(Door {
             engine,
             artifacts,
+            backups,
             token,
             limits,
             open: AtomicUsize::new(0),

@@ -238,6 +238,7 @@ impl World {
                 priority: 0,
                 sealed_at_ms: u64::from(n),
                 max_attempts: 50,
+                deliver_to: None,
             };
             self.store
                 .insert(vec![JobSpec { inputs: vec![submission.witness_inputs], ..first(batch(n)) }], 1)
@@ -403,6 +404,7 @@ impl World {
         let registration = self.actors[actor].registration();
         let input = Input::Connect {
             registration,
+            origin: String::new(),
             outbox,
             reply: Box::new(move |id| *reply.lock().unwrap() = Some(id)),
         };

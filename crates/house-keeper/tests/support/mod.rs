@@ -80,6 +80,7 @@ pub fn submission(n: u32) -> Submission {
         priority: 0,
         sealed_at_ms: 0,
         max_attempts: 5,
+        deliver_to: None,
     }
 }
 

@@ -1,12 +1,15 @@
 //! What homes that outlive processes must do beside keeping jobs.
 
-use ingot_types::{ProtocolVersion, RetryClass};
+use ingot_types::{JobKind, ProtocolVersion, RetryClass};
 
 use super::{
     jobs::{file, finish, key, lease, spec, A, B, C},
     HomeCase,
 };
-use crate::{Backoff, BatchRow, Filter, Home, JobSpec, JobState, Refusal};
+use crate::{
+    AuditEntry, Backoff, BatchRow, DeliveryOutcome, DeliveryState, Filter, Home, JobQuery, JobSpec, JobState,
+    Refusal, StateName, StoreError, VersionRow,
+};
 
 /// The cases.
 pub(super) const CASES: &[HomeCase] = &[
@@ -17,6 +20,11 @@ pub(super) const CASES: &[HomeCase] = &[
     ("many_heartbeats_have_an_answer_each", many_heartbeats_have_an_answer_each),
     ("failures_are_remembered_and_few", failures_are_remembered_and_few),
     ("the_audit_is_part_of_the_change", the_audit_is_part_of_the_change),
+    ("a_delivery_is_pending_until_it_is_acknowledged", a_delivery_is_pending_until_it_is_acknowledged),
+    ("a_delivery_ends_with_its_batch", a_delivery_ends_with_its_batch),
+    ("a_rehearsal_stores_nothing", a_rehearsal_stores_nothing),
+    ("versions_are_recorded_and_replaced", versions_are_recorded_and_replaced),
+    ("jobs_are_found_by_what_they_are", jobs_are_found_by_what_they_are),
     ("parts_stand_or_fall_alone", parts_stand_or_fall_alone),
     ("a_batch_that_is_undone_is_not_done", a_batch_that_is_undone_is_not_done),
 ];
@@ -145,18 +153,136 @@ fn the_audit_is_part_of_the_change(store: &mut dyn Home) {
     store.insert(vec![spec(A, &[])], 0).unwrap();
     let batch = key(A).batch;
     let change = |home: &mut dyn Home, target| {
-        home.audit("ada", "set priority", target, 5)?;
+        home.audit(&entry(5, "ada", "set priority", target))?;
         home.set_priority(target_batch(target), 3, 5)
     };
     store.part(&mut |home| change(home, "1/1")).unwrap();
     store.part(&mut |home| change(home, "1/8")).unwrap_err();
     let log = store.audit_log(10).unwrap();
     assert_eq!(log.len(), 1);
-    assert_eq!((log[0].at_ms, &log[0].who[..], &log[0].action[..]), (5, "ada", "set priority"));
-    assert_eq!(log[0].target, "1/1");
-    store.audit("bob", "requeue", A, 6).unwrap();
+    assert_eq!(log[0], entry(5, "ada", "set priority", "1/1"));
+    store.audit(&entry(6, "bob", "requeue", A)).unwrap();
     assert_eq!(store.audit_log(1).unwrap()[0].who, "bob", "latest first");
     assert_eq!(store.batch(batch).unwrap().map(|row| row.priority), Some(3));
+}
+
+fn a_delivery_is_pending_until_it_is_acknowledged(store: &mut dyn Home) {
+    let id = key(A).batch;
+    store.expect_delivery(id, "core", 1).unwrap();
+    store.expect_delivery(id, "core", 2).unwrap();
+    let pending = store.deliveries(Some("core")).unwrap();
+    assert_eq!(pending.len(), 1);
+    assert_eq!((pending[0].batch, pending[0].attempts, pending[0].changed_at_ms), (id, 0, 1));
+    assert_eq!(store.deliveries(Some("other")).unwrap(), []);
+    store.delivered(id, &DeliveryOutcome::Failed("no route".into()), 3).unwrap();
+    let pending = store.deliveries(Some("core")).unwrap();
+    assert_eq!((pending[0].attempts, pending[0].reason.as_deref()), (1, Some("no route")));
+    store.delivered(id, &DeliveryOutcome::Acknowledged, 4).unwrap();
+    assert_eq!(store.deliveries(Some("core")).unwrap(), []);
+    assert_eq!(store.deliveries(None).unwrap()[0].state, DeliveryState::Sent);
+    // A late failure of another attempt takes nothing back.
+    store.delivered(id, &DeliveryOutcome::Failed("late".into()), 5).unwrap();
+    assert_eq!(store.deliveries(None).unwrap()[0].state, DeliveryState::Sent);
+    // Who asks again has lost it.
+    store.expect_delivery(id, "core", 6).unwrap();
+    assert_eq!(store.deliveries(Some("core")).unwrap()[0].attempts, 0);
+    store.delivered(id, &DeliveryOutcome::Refused("not mine".into()), 7).unwrap();
+    store.expect_delivery(id, "core", 8).unwrap();
+    let refused = &store.deliveries(None).unwrap()[0];
+    assert_eq!((refused.state, refused.reason.as_deref()), (DeliveryState::Refused, Some("not mine")));
+    store.retry_delivery(id, 9).unwrap();
+    assert_eq!(store.deliveries(Some("core")).unwrap().len(), 1);
+    let unknown = key("1/2/prove/0/1/0/0").batch;
+    for refusal in [
+        store.retry_delivery(unknown, 9).unwrap_err(),
+        store.delivered(unknown, &DeliveryOutcome::Acknowledged, 9).unwrap_err(),
+    ] {
+        assert_eq!(refusal.refusal(), Some(&Refusal::UnknownBatch(unknown)));
+    }
+}
+
+fn a_delivery_ends_with_its_batch(store: &mut dyn Home) {
+    store.insert(vec![spec(A, &[])], 0).unwrap();
+    let id = key(A).batch;
+    store.expect_delivery(id, "core", 1).unwrap();
+    finish(store, A, "a");
+    store.archive_batch(id, 2).unwrap();
+    assert_eq!(store.deliveries(Some("core")).unwrap().len(), 1, "the proof is still to be sent");
+    store.forget_archived(id).unwrap();
+    assert_eq!(store.deliveries(None).unwrap(), []);
+    store.insert(vec![spec(A, &[])], 3).unwrap();
+    store.expect_delivery(id, "core", 3).unwrap();
+    store.remove_batch(id, 4).unwrap();
+    assert_eq!(store.deliveries(None).unwrap(), []);
+}
+
+fn entry(at_ms: u64, who: &str, action: &str, target: &str) -> AuditEntry {
+    AuditEntry {
+        at_ms,
+        who: who.into(),
+        origin: "process 7 of user 8".into(),
+        action: action.into(),
+        target: target.into(),
+        result: "done".into(),
+    }
+}
+
+/// A rehearsal gives its answer and leaves nothing.
+fn a_rehearsal_stores_nothing(store: &mut dyn Home) {
+    store.insert(vec![spec(A, &[]), spec(C, &[A])], 0).unwrap();
+    let before = (store.batch_jobs(key(A).batch).unwrap(), store.batches().unwrap());
+    let mut removed = 0;
+    let refused = store.part(&mut |home| {
+        home.set_priority(key(A).batch, 9, 1)?;
+        home.remove_batch(key(A).batch, 1)?;
+        removed = 2 - home.batch_jobs(key(A).batch)?.len();
+        home.audit(&entry(1, "ada", "remove", "1/1"))?;
+        Err(StoreError::Rehearsed)
+    });
+    assert!(matches!(refused, Err(StoreError::Rehearsed)), "{refused:?}");
+    assert_eq!(removed, 2);
+    assert_eq!((store.batch_jobs(key(A).batch).unwrap(), store.batches().unwrap()), before);
+    assert_eq!(store.audit_log(10).unwrap(), []);
+}
+
+fn versions_are_recorded_and_replaced(store: &mut dyn Home) {
+    let version = |patch, keys: &str| VersionRow {
+        protocol_version: ProtocolVersion { minor: 1, patch },
+        circuit_set: "set".into(),
+        parameter_set: "strong".into(),
+        key_manifest: keys.into(),
+        recorded_at_ms: 5,
+        who: "ada".into(),
+    };
+    assert_eq!(store.versions().unwrap(), []);
+    store.record_version(&version(3, "aa")).unwrap();
+    store.record_version(&version(2, "bb")).unwrap();
+    assert_eq!(store.versions().unwrap(), [version(2, "bb"), version(3, "aa")]);
+    store.record_version(&version(3, "cc")).unwrap();
+    assert_eq!(store.versions().unwrap(), [version(2, "bb"), version(3, "cc")]);
+}
+
+fn jobs_are_found_by_what_they_are(store: &mut dyn Home) {
+    let other = "1/2/prove/0/1/0/0";
+    let witness = "1/1/witness/1/1/0/0";
+    store.insert(vec![spec(A, &[]), spec(B, &[]), spec(witness, &[A]), spec(other, &[])], 0).unwrap();
+    finish(store, A, "a");
+    let find = |query| -> Vec<String> {
+        store.find_jobs(&query).unwrap().iter().map(|job| job.key().to_string()).collect()
+    };
+    let any = JobQuery { limit: 10, ..JobQuery::default() };
+    assert_eq!(find(any), [witness, A, B, other]);
+    assert_eq!(find(JobQuery { limit: 1, ..any }), [witness]);
+    assert_eq!(find(JobQuery { batch: Some(key(other).batch), ..any }), [other]);
+    assert_eq!(find(JobQuery { batch: Some(key("1/3/prove/0/1/0/0").batch), ..any }), [""; 0]);
+    assert_eq!(find(JobQuery { chain: Some(key(other).batch.chain), ..any }).len(), 4);
+    assert_eq!(find(JobQuery { chain: Some(ingot_types::ChainId(2)), ..any }), [""; 0]);
+    assert_eq!(find(JobQuery { state: Some(StateName::Done), ..any }), [A]);
+    assert_eq!(find(JobQuery { kind: Some(JobKind::Witness), ..any }), [witness]);
+    assert_eq!(find(JobQuery { round: Some(key(witness).round), ..any }), [witness]);
+    let two = JobQuery { batch: Some(key(A).batch), circuit_id: Some(key(B).circuit_id), ..any };
+    assert!(find(two).contains(&B.to_owned()));
+    assert_eq!(find(JobQuery { circuit_id: Some(ingot_types::CircuitId(99)), ..any }), [""; 0]);
 }
 
 fn target_batch(target: &str) -> ingot_types::BatchId {

@@ -9,8 +9,8 @@ use super::{
     SqliteStore,
 };
 use crate::{
-    ArchivedBatch, ArtifactName, AuditEntry, BatchRow, Failure, Home, JobStore as _, Refusal, StoreError,
-    Token,
+    ArchivedBatch, ArtifactName, AuditEntry, BatchRow, Delivery, DeliveryOutcome, Failure, Home, Job,
+    JobQuery, JobStore as _, Refusal, StoreError, Token, VersionRow,
 };
 
 const BATCH: &str =
@@ -200,6 +200,12 @@ impl Home for SqliteStore {
         Ok(archived)
     }
 
+    fn archived_count(&self) -> Result<u64, StoreError> {
+        self.statement("SELECT count(*) FROM archive", |statement| {
+            statement.query_row([], |row| unsigned(row, 0))
+        })
+    }
+
     fn forget_archived(&mut self, id: BatchId) -> Result<Vec<ArtifactName>, StoreError> {
         let batch = (clamp(id.chain.0), id.batch.0);
         self.write(|store| {
@@ -209,34 +215,45 @@ impl Home for SqliteStore {
                 |statement| statement.query_map(batch, |row| artifact(row, 0))?.collect(),
             )?;
             store.run("DELETE FROM archive WHERE chain = ?1 AND batch = ?2", batch)?;
+            store.forget_delivery(id)?;
             store.unnamed(files)
         })
     }
 
-    fn audit(&mut self, who: &str, action: &str, target: &str, now_ms: u64) -> Result<(), StoreError> {
-        self.write(|store| {
-            store.run(
-                "INSERT INTO audit (at_ms, who, action, target) VALUES (?1, ?2, ?3, ?4)",
-                (clamp(now_ms), who, action, target),
-            )
-        })
+    fn expect_delivery(&mut self, id: BatchId, destination: &str, now_ms: u64) -> Result<(), StoreError> {
+        self.write(|store| store.begin_delivery(id, destination, now_ms))
+    }
+
+    fn deliveries(&self, pending_for: Option<&str>) -> Result<Vec<Delivery>, StoreError> {
+        self.read_deliveries(pending_for)
+    }
+
+    fn delivered(&mut self, id: BatchId, outcome: &DeliveryOutcome, now_ms: u64) -> Result<(), StoreError> {
+        self.write(|store| store.end_delivery(id, outcome, now_ms))
+    }
+
+    fn retry_delivery(&mut self, id: BatchId, now_ms: u64) -> Result<(), StoreError> {
+        self.write(|store| store.retry_delivery_row(id, now_ms))
+    }
+
+    fn audit(&mut self, entry: &AuditEntry) -> Result<(), StoreError> {
+        self.note(entry)
     }
 
     fn audit_log(&self, limit: u32) -> Result<Vec<AuditEntry>, StoreError> {
-        self.statement(
-            "SELECT at_ms, who, action, target FROM audit ORDER BY id DESC LIMIT ?1",
-            |statement| {
-                let read = |row: &Row<'_>| {
-                    Ok(AuditEntry {
-                        at_ms: unsigned(row, 0)?,
-                        who: row.get(1)?,
-                        action: row.get(2)?,
-                        target: row.get(3)?,
-                    })
-                };
-                statement.query_map([limit], read)?.collect()
-            },
-        )
+        self.noted(limit)
+    }
+
+    fn record_version(&mut self, version: &VersionRow) -> Result<(), StoreError> {
+        self.put_version(version)
+    }
+
+    fn versions(&self) -> Result<Vec<VersionRow>, StoreError> {
+        self.recorded_versions()
+    }
+
+    fn find_jobs(&self, query: &JobQuery) -> Result<Vec<Job>, StoreError> {
+        self.jobs_that_match(query)
     }
 
     fn group(&mut self, work: &mut dyn FnMut(&mut dyn Home)) -> Result<(), StoreError> {

@@ -21,9 +21,12 @@ macro_rules! key_params {
 
 mod batches;
 mod codes;
+mod deliveries;
 mod open;
+mod operator;
 mod queue;
 mod rows;
+mod snapshot;
 mod store;
 mod write;
 
@@ -38,6 +41,7 @@ use rusqlite::{CachedStatement, Connection, Params};
 
 use crate::{plan, Backoff, Command, Delta, Effects, StoreError};
 pub use open::SCHEMA_VERSION;
+pub use snapshot::SnapshotContents;
 
 /// Statements that are kept prepared: more than there are.
 const STATEMENT_CACHE: usize = 96;

@@ -13,13 +13,18 @@ use super::{failed, STATEMENT_CACHE};
 use crate::StoreError;
 
 /// The schema this build reads and writes.
-pub const SCHEMA_VERSION: u64 = 1;
+pub const SCHEMA_VERSION: u64 = SCRIPTS.len() as u64;
 
 /// Before 3.51.3, SQLite could corrupt a database in WAL mode when its log was reset.
 const OLDEST_LIBRARY: i32 = 3_051_003;
 
 /// One script for each version, in order. Those that were released never change.
-const SCRIPTS: [M<'static>; 1] = [M::up(include_str!("schema_1.sql"))];
+const SCRIPTS: &[M<'static>] = &[
+    M::up(include_str!("schema_1.sql")),
+    M::up(include_str!("schema_2.sql")),
+    // What operators ask for and may be asked about.
+    M::up(include_str!("schema_3.sql")),
+];
 
 /// Opens the database at `path` with its lock, creating or migrating it.
 pub(super) fn open(path: &Path) -> Result<(Connection, File), StoreError> {
@@ -37,7 +42,7 @@ pub(super) fn open(path: &Path) -> Result<(Connection, File), StoreError> {
         back_up(&connection, path, found)?;
     }
     settings(&connection).map_err(failed("configure", path))?;
-    Migrations::from_slice(&SCRIPTS).to_latest(&mut connection).map_err(|source| match source {
+    Migrations::from_slice(SCRIPTS).to_latest(&mut connection).map_err(|source| match source {
         rusqlite_migration::Error::RusqliteError { err, .. } => failed("migrate", path)(err),
         other => StoreError::Migration { path: path.to_owned(), reason: other.to_string() },
     })?;
@@ -55,7 +60,7 @@ pub(super) fn open_in_memory() -> Result<Connection, StoreError> {
     check_library(path)?;
     let mut connection = Connection::open_in_memory().map_err(failed("open", path))?;
     settings(&connection).map_err(failed("configure", path))?;
-    Migrations::from_slice(&SCRIPTS)
+    Migrations::from_slice(SCRIPTS)
         .to_latest(&mut connection)
         .map_err(|e| StoreError::Migration { path: path.to_owned(), reason: e.to_string() })?;
     Ok(connection)

@@ -160,7 +160,10 @@ impl JobStore for SqliteStore {
     }
 
     fn remove_batch(&mut self, batch: BatchId, now_ms: u64) -> Result<Effects, StoreError> {
-        self.execute(&[Command::RemoveBatch { batch }], now_ms)
+        self.part(|store| {
+            store.write(|store| store.forget_delivery(batch))?;
+            store.execute(&[Command::RemoveBatch { batch }], now_ms)
+        })
     }
 
     fn reconcile(&mut self, now_ms: u64) -> Result<Vec<Repair>, StoreError> {

@@ -5,7 +5,7 @@ use std::{fs, os::unix::fs::FileExt as _};
 use ingot_types::{JobKey, ProtocolVersion, RetryClass};
 
 use super::*;
-use crate::{ArtifactName, Filter, Home as _, JobSpec, JobStore as _, StateName};
+use crate::{ArtifactName, AuditEntry, Filter, Home as _, JobSpec, JobStore as _, StateName};
 
 fn spec(key: &str, depends_on: &[&str]) -> JobSpec {
     JobSpec {
@@ -59,7 +59,15 @@ fn fill(store: &mut SqliteStore) {
     store.fail(failed.job.key(), failed.token, RetryClass::Transient, "busy", 23).unwrap();
     store.fail(given_up.job.key(), given_up.token, RetryClass::Deterministic, "wrong", 24).unwrap();
     assert_eq!(held.expires_at_ms, 121);
-    store.audit("ada", "requeue", "job 1", 25).unwrap();
+    let entry = AuditEntry {
+        at_ms: 25,
+        who: "ada".into(),
+        origin: String::new(),
+        action: "requeue".into(),
+        target: "job 1".into(),
+        result: String::new(),
+    };
+    store.audit(&entry).unwrap();
 }
 
 fn check_filled(store: &mut SqliteStore) {

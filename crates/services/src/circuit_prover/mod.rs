@@ -135,9 +135,18 @@ impl Prover {
             Notice::Reserve(reservation) => {
                 let open = !self.desk.is_draining() && !self.desk.stop.is_raised();
                 let accepted = open && self.receiver.expect(&reservation);
-                tracing::debug!(JOB = %reservation.job, "a slab is {}", if accepted { "reserved" } else { "refused" });
+                ingot_house_keeper::job_log!(
+                    debug,
+                    reservation.job,
+                    "a slab is {}",
+                    if accepted { "reserved" } else { "refused" }
+                );
                 if let Err(error) = self.desk.queue.slab_reserved(reservation.ticket, accepted) {
-                    tracing::warn!(JOB = %reservation.job, "the house keeper cannot be told of a slab: {error}");
+                    ingot_house_keeper::job_log!(
+                        warn,
+                        reservation.job,
+                        "the house keeper cannot be told of a slab: {error}"
+                    );
                     self.receiver.cancel(reservation.ticket);
                 }
             }
@@ -156,7 +165,7 @@ impl Prover {
         let bytes = vector.sections().iter().map(|section| section.len() as u64).sum();
         let held = self.desk.queue.hand_over(key, token).map_err(|error| {
             self.desk.observed.metrics.stream("refused", 0);
-            tracing::warn!(BATCH = key.batch.batch.0, JOB = %key, "the job cannot be taken over: {error}");
+            ingot_house_keeper::job_log!(warn, key, "the job cannot be taken over: {error}");
             match error {
                 QueueError::Stale(_) => Refusal::Stale,
                 QueueError::Failed { .. } => Refusal::TryAnother,
@@ -174,17 +183,23 @@ impl Prover {
         let key = job.key();
         self.desk.observed.metrics.took(key, "queue", received.elapsed());
         let start = Instant::now();
-        let proof = guarded(|| self.desk.work.prove(key, vector.sections()));
+        let busy = self.desk.observed.metrics.busy();
+        let proof = guarded(|| self.desk.work.prove_timed(key, vector.sections()));
+        drop(busy);
         // The slab is free for the next vector while the proof is stored.
         drop(vector);
         let took = start.elapsed();
-        self.desk.observed.metrics.took(key, "proving", took);
+        let verifying = proof.as_ref().ok().and_then(|(_, verifying)| *verifying);
+        self.desk.observed.metrics.took(key, "proving", took.saturating_sub(verifying.unwrap_or_default()));
+        if let Some(verifying) = verifying {
+            self.desk.observed.metrics.took(key, "verification", verifying);
+        }
         let circuit =
             self.desk.work.circuits().iter().find(|c| c.key() == job_circuit(key)).map(|c| c.circuit);
         if let (Ok(_), Some(circuit)) = (&proof, circuit) {
             self.costs.measured(&self.costs_of, circuit, took.as_secs_f64(), None);
         }
-        let stored = proof.and_then(|bytes| guarded(|| self.store(&job, &bytes)));
+        let stored = proof.and_then(|(bytes, _)| guarded(|| self.store(&job, &bytes)));
         job.finish(stored);
     }
 
@@ -192,7 +207,10 @@ impl Prover {
         if job.is_lost() {
             return Err(JobFailure::transient("the lease was lost while it was proved"));
         }
-        Ok(Made { outputs: vec![put(&*self.desk.artifacts, role::PROOF, proof)?], new_jobs: vec![] })
+        let start = Instant::now();
+        let file = put(&*self.desk.artifacts, role::PROOF, proof)?;
+        self.desk.observed.metrics.took(job.key(), "write", start.elapsed());
+        Ok(Made { outputs: vec![file], new_jobs: vec![] })
     }
 
     /// Tells the house keeper how busy this prover is, if that changed.

@@ -63,7 +63,11 @@ impl Waiting {
             state.entries.retain(|entry| {
                 let lost = entry.job.is_lost();
                 if lost {
-                    tracing::info!(JOB = %entry.job.key(), "its lease is lost: the witness vector is dropped");
+                    ingot_house_keeper::job_log!(
+                        info,
+                        entry.job.key(),
+                        "its lease is lost: the witness vector is dropped"
+                    );
                 }
                 !lost
             });

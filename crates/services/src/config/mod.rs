@@ -4,6 +4,7 @@
 //! Any value can be given from outside as well, as a dotted key and a value (see [`Config::load`]): flags end there.
 //! There is no secret in it: tokens are in files of their own, which are named here.
 
+mod gateway;
 mod size;
 
 use std::{
@@ -14,11 +15,14 @@ use std::{
     time::Duration,
 };
 
+use ingot_artifacts::Blake3;
 use ingot_house_keeper::{client::Address, HouseKeeperConfig};
+use ingot_proof_data_handler::ProofDataHandlerConfig;
 use ingot_types::{AggregationRound, RetryClass};
 use serde::{Deserialize, Serialize};
 
 use crate::observability::LogFormat;
+pub use gateway::GatewayConfig;
 pub use size::{human_bytes, parse_size, Size};
 
 /// Why a configuration cannot be used.
@@ -74,6 +78,10 @@ pub struct Config {
     pub witness_vector_generator: WitnessVectorGeneratorConfig,
     /// The circuit prover.
     pub circuit_prover: CircuitProverConfig,
+    /// The gateway.
+    pub gateway: GatewayConfig,
+    /// The proof data handler.
+    pub proof_data_handler: ProofDataHandlerConfig,
 }
 
 /// What all components of a host share.
@@ -95,6 +103,8 @@ pub struct HostConfig {
     /// Room for copies of artifacts that came over the connection, in `state-dir`; nothing is kept by default. Worth it
     /// where several workers of one host read the same files.
     pub artifact_cache: Option<Size>,
+    /// Hash of the key manifest that every component must trust; `None`: the one that is built in, whichever it is.
+    pub key_manifest: Option<Blake3>,
     /// How log lines are written.
     pub log: LogFormat,
     /// How long a job that is almost done may still take when the process is asked to stop, in milliseconds.
@@ -113,6 +123,7 @@ impl Default for HostConfig {
             state_dir: "/var/lib/ingot".into(),
             shared_artifacts: None,
             artifact_cache: None,
+            key_manifest: None,
             log: LogFormat::Auto,
             stop_grace_ms: 300,
             heartbeat_ms: 3_000,
@@ -124,6 +135,21 @@ impl HostConfig {
     /// [`Self::stop_grace_ms`].
     pub const fn stop_grace(&self) -> Duration {
         Duration::from_millis(self.stop_grace_ms)
+    }
+
+    /// Compares the key manifest that a component trusts with the one that it must.
+    ///
+    /// # Errors
+    /// [`ConfigError::Value`], with both hashes.
+    pub fn check_key_manifest(&self, trusted: Blake3) -> Result<(), ConfigError> {
+        match self.key_manifest {
+            Some(pinned) if pinned != trusted => Err(ConfigError::Value {
+                key: "host.key-manifest",
+                found: format!("\"{pinned}\""),
+                expected: format!("\"{trusted}\", the key manifest of this executable"),
+            }),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -212,6 +238,8 @@ pub struct CircuitProverConfig {
     pub slab_size: Size,
     /// Memory for setup keys; `auto`: a quarter of what is available at the start.
     pub key_cache: Size,
+    /// Disk for setup keys, where they are made on demand; `auto`: three quarters of what is free at the start.
+    pub key_disk: Size,
     /// Whether the setup key of the next vector is loaded while one is proved.
     pub prefetch_keys: bool,
     /// How witness vectors are received: `auto`, `uring`, `epoll`.
@@ -230,6 +258,7 @@ impl Default for CircuitProverConfig {
             slabs: 3,
             slab_size: Size::Auto,
             key_cache: Size::Auto,
+            key_disk: Size::Auto,
             prefetch_keys: true,
             transport: "auto".into(),
             http: None,
@@ -397,10 +426,24 @@ mod tests {
             ("[host]\nhouse-keeper = \"localhost\"", &["host.house-keeper", "unix:PATH"]),
             ("[witness-vector-generator]\nram = \"4X\"", &["4X", "line 2"]),
             ("[circuit-prover]\ntransport = \"udp\"", &["circuit-prover.transport", "udp", "epoll"]),
+            ("[host]\nkey-manifest = \"e51f\"", &["e51f", "line 2"]),
         ] {
             let error = Config::parse("ingot.toml", text, &[]).unwrap_err().to_string();
             assert!(named.iter().all(|part| error.contains(part)), "{text}: {error}");
         }
+    }
+
+    #[test]
+    fn another_key_manifest_than_the_pinned_one_is_refused() {
+        let (pinned, other) = (Blake3::of(b"pinned"), Blake3::of(b"other"));
+        let text = format!("[host]\nkey-manifest = \"{pinned}\"");
+        let host = Config::parse("ingot.toml", &text, &[]).unwrap().host;
+        host.check_key_manifest(pinned).unwrap();
+        let error = host.check_key_manifest(other).unwrap_err().to_string();
+        for part in ["host.key-manifest", &pinned.to_string(), &other.to_string()] {
+            assert!(error.contains(part), "{error}");
+        }
+        HostConfig::default().check_key_manifest(other).unwrap();
     }
 
     #[test]

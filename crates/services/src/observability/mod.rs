@@ -5,12 +5,14 @@ mod http;
 mod logs;
 mod metrics;
 mod systemd;
+mod timed;
 
 pub use health::{Health, Readiness};
 pub use http::HttpServer;
 pub use logs::{init as init_logs, LogFormat, LOG_FILTER_VARIABLE};
-pub use metrics::{JobLabels, Metrics};
+pub use metrics::{GatewayEvent, JobLabels, Metrics};
 pub use systemd::Systemd;
+pub use timed::Timed;
 
 /// Health and metrics of one process.
 #[derive(Debug, Default)]

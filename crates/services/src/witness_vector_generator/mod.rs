@@ -18,6 +18,7 @@ use crate::{
     desk::{Desk, DeskJob},
     governor::{self, Decision, Inputs},
     host::{self, GrowthWatch},
+    observability::Timed,
     queue::{JobQueue, QueueError},
     run_loop::{self, Threads},
     transport::VectorSender,
@@ -194,7 +195,7 @@ impl Generator {
             Ok(Delivered::HandedOver) => job.handed_over(),
             Ok(Delivered::Release(why)) => {
                 let key = job.key();
-                tracing::info!(BATCH = key.batch.batch.0, JOB = %key, "handed back: {why}");
+                ingot_house_keeper::job_log!(info, key, "handed back: {why}");
                 job.release();
                 drop(permit);
                 // Whatever was in the way is hardly gone at once.
@@ -214,12 +215,14 @@ impl Generator {
         let measure = permit.began_alone() && circuit.is_some_and(|c| self.costs.wants_peak(c));
         let watch = if measure { GrowthWatch::start() } else { None };
         let start = Instant::now();
-        let sections = self.desk.work.synthesize(job.lease(), &*self.desk.artifacts);
+        let files = Timed::new(&*self.desk.artifacts);
+        let sections = self.desk.work.synthesize(job.lease(), &files);
         let took = start.elapsed();
         let growth = watch.map(|watch| watch.growth_bytes());
         let left = sections.as_ref().map_or(0, WitnessSections::size_bytes);
         let alone = permit.synthesized(left);
-        self.desk.observed.metrics.took(key, "synthesis", took);
+        self.desk.observed.metrics.took(key, "synthesis", took.saturating_sub(files.reading()));
+        self.desk.observed.metrics.took(key, "read", files.reading());
         if let (Ok(_), Some(circuit)) = (&sections, circuit) {
             // Less than the vector itself cannot be: then the allocator had the memory from before.
             let peak = growth.filter(|bytes| alone && *bytes >= left);
@@ -249,7 +252,7 @@ impl Generator {
                     Err(QueueError::Stale(why)) => return Delivered::Release(why),
                     Err(error) => {
                         last = error.to_string();
-                        tracing::warn!(JOB = %key, "no slab can be had: {error}");
+                        ingot_house_keeper::job_log!(warn, key, "no slab can be had: {error}");
                         self.desk.stop.wait_timeout(Duration::from_secs(1));
                     }
                 }
@@ -260,19 +263,21 @@ impl Generator {
                 Ok(()) => {
                     self.desk.observed.metrics.took(key, "stream", sending.elapsed());
                     self.desk.observed.metrics.stream("done", sections.size_bytes());
-                    tracing::debug!(BATCH = key.batch.batch.0, JOB = %key, "sent to {}", grant.prover);
+                    ingot_house_keeper::job_log!(debug, key, "sent to {}", grant.prover);
                     return Delivered::HandedOver;
                 }
                 Err(error) => {
                     self.desk.observed.metrics.stream("failed", 0);
-                    tracing::warn!(
-                        BATCH = key.batch.batch.0, JOB = %key,
-                        "the witness vector did not get to {}: {error}", grant.prover
+                    ingot_house_keeper::job_log!(
+                        warn,
+                        key,
+                        "the witness vector did not get to {}: {error}",
+                        grant.prover
                     );
                     last = format!("{}: {error}", grant.prover);
                     // The prover has the job, or will never get it: the house keeper knows, and refuses the next request.
                     if let Err(error) = self.desk.queue.slab_returned(grant.ticket) {
-                        tracing::debug!(JOB = %key, "the grant cannot be given back: {error}");
+                        ingot_house_keeper::job_log!(debug, key, "the grant cannot be given back: {error}");
                     }
                     match error.advice {
                         SendAdvice::AnotherGrant => {}

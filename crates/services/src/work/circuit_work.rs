@@ -1,7 +1,7 @@
 //! [`Work`] over a circuit set and its keys: circuit inputs from witness inputs or child proofs, witness vectors from
 //! circuit inputs, proofs.
 
-use std::{collections::BTreeMap, fmt, path::Path, sync::Arc};
+use std::{collections::BTreeMap, fmt, path::Path, sync::Arc, time::Duration};
 
 use ingot_artifacts::{Artifacts, Blake3};
 use ingot_circuit_set::{
@@ -239,19 +239,31 @@ impl Work for CircuitWork {
         let load = || self.keys.proving_key(&*self.set, self.circuit(job)).map(drop);
         let loaded = guarded(|| Ok(self.threads.install(load)?));
         if let Err(failure) = loaded {
-            tracing::debug!(JOB = %job, "its setup key cannot be loaded ahead of time: {failure}");
+            ingot_house_keeper::job_log!(
+                debug,
+                job,
+                "its setup key cannot be loaded ahead of time: {failure}"
+            );
         }
     }
 
     fn prove(&self, job: JobKey, sections: [&[u8]; 3]) -> Result<Vec<u8>, JobFailure> {
+        self.prove_timed(job, sections).map(|(proof, _)| proof)
+    }
+
+    fn prove_timed(
+        &self,
+        job: JobKey,
+        sections: [&[u8]; 3],
+    ) -> Result<(Vec<u8>, Option<Duration>), JobFailure> {
         guarded(|| {
             let key = self.circuit(job);
             let witness = sections::decode(sections)?;
             let set = &*self.set;
             let prepared = self.threads.install(|| self.keys.proving_key(set, key))?;
-            let proof = self.threads.install(|| prepared.prove(set, &witness))?;
+            let (proof, verifying) = self.threads.install(|| prepared.prove_timed(set, &witness))?;
             let stored = StoredProof { header: ProofHeader::new(set, key, job.batch), proof };
-            Ok(stored.to_bytes()?)
+            Ok((stored.to_bytes()?, Some(verifying)))
         })
     }
 

@@ -12,6 +12,8 @@ mod files;
 mod graph;
 mod sections;
 
+use std::time::Duration;
+
 use ingot_artifacts::Artifacts;
 use ingot_house_keeper::protocol::Served;
 use ingot_job_store::{ArtifactName, JobSpec, Lease};
@@ -95,6 +97,18 @@ pub trait Work: Send + Sync + 'static {
     /// # Errors
     /// [`JobFailure`].
     fn prove(&self, job: JobKey, sections: [&[u8]; 3]) -> Result<Vec<u8>, JobFailure>;
+
+    /// [`Self::prove`], and how long verifying took of it, where that is known.
+    ///
+    /// # Errors
+    /// [`JobFailure`].
+    fn prove_timed(
+        &self,
+        job: JobKey,
+        sections: [&[u8]; 3],
+    ) -> Result<(Vec<u8>, Option<Duration>), JobFailure> {
+        self.prove(job, sections).map(|proof| (proof, None))
+    }
 
     /// Verifies the bytes of a proof file as the proof of `job`.
     ///

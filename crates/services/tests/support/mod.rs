@@ -48,7 +48,15 @@ pub fn circuit_work(folder: &Path) -> Arc<CircuitWork> {
         crates: BTreeMap::default(),
         made_at_unix: 0,
     };
-    let options = KeygenOptions { threads: 2, max_ram_bytes: 1 << 30, stop: &|| false, on_event: &|_| {} };
+    let options = KeygenOptions {
+        threads: 2,
+        max_ram_bytes: 1 << 30,
+        only: &[],
+        vks: None,
+        keep_setup_keys: true,
+        stop: &|| false,
+        on_event: &|_| {},
+    };
     let manifest = generate(&*set, folder, None, &receipt, options).unwrap().manifest;
     let source = FileSource::Folder(folder.to_owned());
     let keys = KeyStore::new(&*set, Path::new("m"), manifest, source, 1 << 26).unwrap();
