@@ -16,7 +16,11 @@
     systems = ["x86_64-linux"];
     each = f: lib.genAttrs systems (system: f system nixpkgs.legacyPackages.${system});
     rust = pkgs: pkgs.callPackage ./nix/rust.nix {craneLib = crane.mkLib pkgs;};
-    apps = pkgs: pkgs.callPackage ./nix/apps.nix {inherit (self.packages.${pkgs.stdenv.hostPlatform.system}) prover;};
+    apps = pkgs:
+      import ./nix/apps.nix {
+        inherit (pkgs) writeShellApplication;
+        inherit (self.packages.${pkgs.stdenv.hostPlatform.system}) prover;
+      };
     tests = import ./vm-tests {inherit self lib;};
   in {
     packages = each (system: pkgs:

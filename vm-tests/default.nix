@@ -83,5 +83,5 @@ in rec {
       })
       scenario.nodes;
     testScript = builtins.readFile ./common.py + builtins.readFile (./scenarios + "/${name}.py");
-  }) list;
+  }) (lib.filterAttrs (_: scenario: !(scenario.local or false)) list);
 }

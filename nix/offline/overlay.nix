@@ -4,6 +4,8 @@ l.genAttrs ["cargo-deny" "cargo-nextest" "deadnix" "alejandra" "rsync" "b3sum" "
   name: prev.${name} or (final.runCommand name {meta.mainProgram = name;} "touch $out")
 )
 // {
+  # Says that this platform has no shellcheck, so that scripts are not checked with it.
+  shellcheck-minimal = {compiler.bootstrapAvailable = false;};
   mkShell = args:
     final.runCommand (args.name or "shell") ((args.env or {}) // {nativeBuildInputs = args.packages or [];}) "touch $out";
   testers =
