@@ -61,9 +61,8 @@ fn main() -> Result<(), Failure> {
 
     let setup_circuit = WrapperCircuit::for_setup(&last_key.vk)?;
     drop(last_key);
-    let powers: Powers = step("powers", || {
-        Ok::<_, Failure>(Powers::crs_42(1 << DEGREE_LOG2, &SnarkWorker::new()))
-    })?;
+    let powers: Powers =
+        step("powers", || Ok::<_, Failure>(Powers::crs_42(1 << DEGREE_LOG2, &SnarkWorker::new())))?;
     let key = step("wrapper: key", || PlonkKey::generate(&setup_circuit, &powers))?;
     let circuit = setup_circuit.with_proof(last_proof);
     let snark = step("wrapper: proof", || key.prove(&circuit, &powers))?;

@@ -3,11 +3,12 @@
 use std::path::Path;
 
 use bellman::{
-    bn256::{Bn256, Fr, G1Affine, G2Affine, G1},
-    multiexp::dense_multiexp,
+    bn256::{Bn256, Fq12, Fr, G1Affine, G2Affine, G1},
+    kate_commitment::{commit_using_monomials, Crs},
+    plonk::polynomials::Polynomial,
     rand::{thread_rng, RngCore as _},
     worker::Worker,
-    CurveAffine as _, CurveProjective as _, Engine as _, PrimeField,
+    CurveAffine as _, CurveProjective as _, Engine as _, Field as _, PrimeField, SynthesisError,
 };
 
 use super::CrsError;
@@ -43,11 +44,21 @@ impl PowersCheck {
             repr.as_mut()[1] = rng.next_u64();
             repr
         };
-        let factors: Vec<_> = (0..pairs).map(|_| factor()).collect();
+        let mut factors = Vec::with_capacity(pairs);
+        let stopped = |error: SynthesisError| CrsError::Request(format!("cannot add up its points: {error}"));
+        for _ in 0..pairs {
+            factors.push(Fr::from_repr(factor()).map_err(|error| CrsError::Request(error.to_string()))?);
+        }
+        // The library adds up a power of two of products.
+        let padded = pairs.next_power_of_two();
+        factors.resize(padded, Fr::zero());
+        let factors = Polynomial::from_coeffs(factors).map_err(stopped)?;
         for (sum, points) in self.sums.iter_mut().zip([&all[..pairs], &all[1..]]) {
-            let part = dense_multiexp(&self.worker, points, &factors)
-                .map_err(|error| CrsError::Request(format!("cannot add up its points: {error}")))?;
-            sum.add_assign(&part);
+            let mut points = points.to_vec();
+            points.resize(padded, G1Affine::one());
+            let part =
+                commit_using_monomials(&factors, &Crs::<Bn256, _>::new(points, Vec::new()), &self.worker);
+            sum.add_assign_mixed(&part.map_err(stopped)?);
         }
         Ok(())
     }
@@ -56,9 +67,10 @@ impl PowersCheck {
     pub fn finish(self, path: &Path, g2: &[G2Affine; 2]) -> Result<(), CrsError> {
         let [mut at, next] = self.sums.map(|sum| sum.into_affine());
         at.negate();
-        let product = Bn256::miller_loop(&[(&next.prepare(), &g2[0].prepare()), (&at.prepare(), &g2[1].prepare())]);
+        let product =
+            Bn256::miller_loop(&[(&next.prepare(), &g2[0].prepare()), (&at.prepare(), &g2[1].prepare())]);
         match Bn256::final_exponentiation(&product) {
-            Some(one) if one == bellman::Field::one() => Ok(()),
+            Some(one) if one == Fq12::one() => Ok(()),
             _ => Err(CrsError::Inconsistent { path: path.to_owned() }),
         }
     }

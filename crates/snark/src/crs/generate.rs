@@ -107,7 +107,8 @@ pub fn generate(
             G1::batch_normalization(&mut points);
             points.iter().map(|point| point.into_affine()).collect::<Vec<_>>()
         };
-        let points: Vec<Vec<G1Affine>> = (0..len.div_ceil(PART)).into_par_iter().map(|i| part(i * PART)).collect();
+        let points: Vec<Vec<G1Affine>> =
+            (0..len.div_ceil(PART)).into_par_iter().map(|i| part(i * PART)).collect();
         writer.add(&points.concat())?;
         progress((start + len) as u64);
     }

@@ -139,7 +139,11 @@ impl CrsHeader {
             return refuse("origin", "UTF-8".into(), format!("\"{}\"", text.escape_ascii()));
         };
         if text.contains('\0') || padding.iter().any(|byte| *byte != 0) {
-            return refuse("origin", "text, then zeros only".into(), "zeros in it, or something after it".into());
+            return refuse(
+                "origin",
+                "text, then zeros only".into(),
+                "zeros in it, or something after it".into(),
+            );
         }
         let origin = match kind {
             0 => Origin::InsecureSeed(text.to_owned()),

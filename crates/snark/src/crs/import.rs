@@ -1,7 +1,11 @@
 //! A ceremony's powers, from the form in which ZKsync publishes them (`setup_2^24.key` and the like: monomial, as bellman's
 //! `Crs::write` makes them): number of points of G1 as u64, the points, number of points of G2 as u64, the points; big-endian.
 
-use std::{fs::File, io::{BufReader, Read as _}, path::Path};
+use std::{
+    fs::File,
+    io::{BufReader, Read as _},
+    path::Path,
+};
 
 use bellman::{
     bn256::{G1Affine, G2Affine},

@@ -68,7 +68,12 @@ pub(super) fn hex(hash: &[u8; 32]) -> String {
     blake3::Hash::from_bytes(*hash).to_hex().to_string()
 }
 
-pub(super) fn same_hash(path: &Path, what: &'static str, expected: &[u8; 32], found: &[u8; 32]) -> Result<(), CrsError> {
+pub(super) fn same_hash(
+    path: &Path,
+    what: &'static str,
+    expected: &[u8; 32],
+    found: &[u8; 32],
+) -> Result<(), CrsError> {
     match expected == found {
         true => Ok(()),
         false => {

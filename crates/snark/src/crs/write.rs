@@ -34,7 +34,15 @@ impl CrsWriter {
             let path = part.clone();
             move |source| CrsError::Io { action, path, source }
         };
-        let mut file = BufWriter::new(File::options().read(true).write(true).create(true).truncate(true).open(&part).map_err(io("create"))?);
+        let mut file = BufWriter::new(
+            File::options()
+                .read(true)
+                .write(true)
+                .create(true)
+                .truncate(true)
+                .open(&part)
+                .map_err(io("create"))?,
+        );
         file.write_all(&[0; HEADER_BYTES]).map_err(io("write"))?;
         let header = CrsHeader { degree_log2, origin, body_blake3: [0; 32] };
         Ok(Self { path: path.to_owned(), part, file, header, hasher: blake3::Hasher::new(), points: 0 })
@@ -78,7 +86,8 @@ impl CrsWriter {
         hasher.update_reader(&mut file).map_err(&io)?;
         drop(file);
         fs::rename(&self.part, &self.path).map_err(io)?;
-        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let folder =
+            self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let sync = |source| CrsError::Io { action: "sync", path: folder.to_owned(), source };
         File::open(folder).and_then(|folder| folder.sync_all()).map_err(sync)?;
         Ok((self.header, *hasher.finalize().as_bytes()))
