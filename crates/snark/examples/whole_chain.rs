@@ -8,7 +8,6 @@
 
 use std::{fs, path::PathBuf, time::Instant};
 
-use bellman::worker::Worker as SnarkWorker;
 use boojum::{cs::implementations::pow::NoPow, worker::Worker};
 use ingot_circuit_set::{
     decode,
@@ -18,7 +17,8 @@ use ingot_circuit_set::{
 use ingot_prover::StoredProof;
 use ingot_snark::{
     compression::{Bn254Hasher, Bn254Transcript, CompressionKey, First, Last, FIRST, LAST},
-    plonk::{self, PlonkKey, Powers},
+    crs::{generate, Expected, LoadedCrs},
+    plonk::{self, PlonkKey},
     wrapper::WrapperCircuit,
 };
 
@@ -41,6 +41,7 @@ fn main() -> Result<(), Failure> {
     let mut next = |what: &str| arguments.next().ok_or_else(|| format!("expected an argument: {what}"));
     let (proof, vk, out) = (next("the scheduler's proof")?, next("its key")?, next("a folder")?);
     let scheduler = StoredProof::load(&proof)?.proof;
+    fs::create_dir_all(&out)?;
     let vk: Vk = decode("verification key", &fs::read(vk)?)?;
     let worker = Worker::new();
 
@@ -72,7 +73,6 @@ fn main() -> Result<(), Failure> {
     snark.write(&mut proof_bytes)?;
     key.vk.write(&mut vk_bytes)?;
     println!("valid: {valid}, proof {} bytes, key {} bytes", proof_bytes.len(), vk_bytes.len());
-    fs::create_dir_all(&out)?;
     fs::write(out.join("snark.proof"), proof_bytes)?;
     fs::write(out.join("snark.vk"), vk_bytes)?;
     Ok(())
