@@ -43,6 +43,13 @@ fn main() -> Result<(), Failure> {
     let scheduler = StoredProof::load(&proof)?.proof;
     fs::create_dir_all(&out)?;
     let vk: Vk = decode("verification key", &fs::read(vk)?)?;
+    let crs_path = out.join("powers.crs");
+    let (_, blake3) = step("powers: make", || generate(&crs_path, DEGREE_LOG2, "whole_chain", |_| {}))?;
+    let expected = Expected { degree_log2: DEGREE_LOG2, pinned: None };
+    step("powers: load and check", || LoadedCrs::load(&crs_path, expected))?;
+    let expected = Expected { pinned: Some(blake3), ..expected };
+    let powers = step("powers: load pinned", || LoadedCrs::load(&crs_path, expected))?.powers;
+
     let worker = Worker::new();
 
     let first = First::for_setup(vk, &PROVEN80.proof_config())?;
@@ -62,8 +69,6 @@ fn main() -> Result<(), Failure> {
 
     let setup_circuit = WrapperCircuit::for_setup(&last_key.vk)?;
     drop(last_key);
-    let powers: Powers =
-        step("powers", || Ok::<_, Failure>(Powers::crs_42(1 << DEGREE_LOG2, &SnarkWorker::new())))?;
     let key = step("wrapper: key", || PlonkKey::generate(&setup_circuit, &powers))?;
     let circuit = setup_circuit.with_proof(last_proof);
     let snark = step("wrapper: proof", || key.prove(&circuit, &powers))?;
