@@ -83,6 +83,30 @@ pub(super) fn same_hash(
     }
 }
 
+/// Compares the hashes of the file at `path` without looking at its points.
+fn check_hashes(path: &Path, header: &CrsHeader, pinned: Option<&[u8; 32]>) -> Result<(), CrsError> {
+    let io = |source| CrsError::Io { action: "read", path: path.to_owned(), source };
+    let mut file = File::open(path).map_err(io)?;
+    let mut start = [0; HEADER_BYTES];
+    file.read_exact(&mut start).map_err(io)?;
+    let (mut whole, mut body) = (blake3::Hasher::new(), blake3::Hasher::new());
+    whole.update(&start);
+    let mut part = vec![0; CHUNK * G1_BYTES];
+    loop {
+        let len = file.read(&mut part).map_err(io)?;
+        if len == 0 {
+            break;
+        }
+        whole.update(&part[..len]);
+        body.update(&part[..len]);
+    }
+    same_hash(path, "body", &header.body_blake3, body.finalize().as_bytes())?;
+    match pinned {
+        Some(pinned) => same_hash(path, "pinned file", pinned, whole.finalize().as_bytes()),
+        None => Ok(()),
+    }
+}
+
 /// The first points of both groups must be the generators that a verifier has built in.
 pub(super) fn starts_with_one(path: &Path, group: &'static str, is_one: bool) -> Result<(), CrsError> {
     match is_one {
@@ -122,7 +146,15 @@ impl LoadedCrs {
             let (expected, found) = (expected.degree_log2, header.degree_log2);
             return Err(CrsError::TooSmall { path: path.to_owned(), expected, found });
         }
-        let (g1, g2) = read_points(&mut source, &header, expected)?;
+        let (g1, g2) = match read_points(&mut source, &header, expected) {
+            Ok(points) => points,
+            Err(error @ (CrsError::Point { .. } | CrsError::Inconsistent { .. })) => {
+                // In a damaged file the hashes say more than the point that was met first.
+                check_hashes(path, &header, expected.pinned.as_ref())?;
+                return Err(error);
+            }
+            Err(error) => return Err(error),
+        };
         same_hash(path, "body", &header.body_blake3, source.body.finalize().as_bytes())?;
         let blake3 = *source.whole.finalize().as_bytes();
         if let Some(pinned) = &expected.pinned {

@@ -200,6 +200,14 @@ proptest! {
             false => bytes[at] ^= 1 << bit,
         }
         fs::write(&made.path, bytes).unwrap();
-        prop_assert!(load(&made, true).is_err());
+        for pinned in [true, false] {
+            let error = load(&made, pinned).err();
+            match (cut, at < HEADER_BYTES) {
+                (true, _) => prop_assert!(matches!(error, Some(CrsError::Size { .. })), "{error:?}"),
+                // Without a pin nothing says which origin it should be.
+                (false, true) => prop_assert!(error.is_some() || !pinned),
+                (false, false) => prop_assert!(matches!(error, Some(CrsError::Hash { .. })), "{error:?}"),
+            }
+        }
     }
 }
