@@ -28,6 +28,16 @@ pub enum SnarkError {
         /// Which step.
         step: &'static str,
     },
+    /// A part of a SNARK is not what its key demands.
+    #[error("SNARK: {part}: expected {expected}, found {found}")]
+    Shape {
+        /// Which part.
+        part: &'static str,
+        /// By the key.
+        expected: String,
+        /// In the proof.
+        found: String,
+    },
 }
 
 impl SnarkError {
@@ -36,7 +46,7 @@ impl SnarkError {
         match self {
             Self::Set(error) => error.retry_class(),
             Self::Prover(error) => error.retry_class(),
-            Self::Panicked { .. } | Self::Invalid { .. } => RetryClass::Deterministic,
+            Self::Panicked { .. } | Self::Invalid { .. } | Self::Shape { .. } => RetryClass::Deterministic,
         }
     }
 }

@@ -8,6 +8,7 @@
 #![feature(generic_const_exprs)]
 
 pub mod compression;
+pub mod crs;
 mod error;
 pub mod plonk;
 pub mod wrapper;
