@@ -9,11 +9,8 @@
         specialArgs = args.specialArgs or {};
         modules = [./nixos-stub.nix {_module.args.pkgs = l.mkDefault packages;}] ++ args.modules;
       };
-      failed = map (a: a.message) (l.filter (a: !a.assertion) evaluated.config.assertions);
     in
-      if failed != []
-      then throw "Failed assertions:\n${l.concatMapStringsSep "\n" (message: "- ${message}") failed}"
-      else evaluated // {pkgs = evaluated._module.args.pkgs;};
+      evaluated // {pkgs = evaluated._module.args.pkgs;};
   in {
     lib = l.extend (_: _: {inherit nixosSystem;});
     legacyPackages.x86_64-linux = packages;

@@ -142,8 +142,11 @@ in {
     system.stateVersion = of types.str "26.05";
     system.build = of (types.lazyAttrsOf types.raw) {};
   };
-  # Nobody builds it; it has every unit in it, so that each is evaluated.
-  config.system.build.toplevel = derivation {
+  # Nobody builds it; it has every unit in it, so that each is evaluated. Assertions are checked here, as NixOS does: also
+  # of a configuration that was extended.
+  config.system.build.toplevel = let
+    failed = map (a: a.message) (lib.filter (a: !a.assertion) config.assertions);
+  in if failed != [] then throw "Failed assertions of ${config.networking.hostName}:\n${lib.concatMapStringsSep "\n" (message: "- ${message}") failed}" else derivation {
     name = "nixos-system-${config.networking.hostName}";
     system = "x86_64-linux";
     builder = "/bin/sh";

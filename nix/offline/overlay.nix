@@ -39,17 +39,11 @@ l.genAttrs ["cargo-deny" "cargo-nextest" "deadnix" "alejandra" "rsync" "b3sum" "
             ];
           };
         nodes = l.mapAttrs node t.nodes;
-        units = name: evaluated: let
-          failed = l.filter (a: !a.assertion) evaluated.config.assertions;
-        in
-          if failed != []
-          then throw "${t.name}/${name}: ${(l.head failed).message}"
-          else evaluated.config.system.build.toplevel;
       in
         final.runCommand "vm-test-${t.name}" {
           passthru = {inherit nodes;};
           script = t.testScript;
-          units = l.mapAttrsToList (name: evaluated: "${name}=${units name evaluated}") nodes;
+          units = l.mapAttrsToList (name: evaluated: "${name}=${evaluated.config.system.build.toplevel}") nodes;
         } "echo $units > $out";
     };
 }
