@@ -246,6 +246,5 @@ fn serve<H: Home>(
 
 /// What a panic said.
 fn reason(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no reason given".into())
+    ingot_types::panic_text(panic).unwrap_or_else(|| "no reason given".into())
 }

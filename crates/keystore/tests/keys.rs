@@ -13,36 +13,13 @@ use std::{
 use ingot_artifacts::ArtifactError;
 use ingot_circuit_set::{CircuitSet, VkSource};
 use ingot_keystore::{
-    check, generate, BuildReceipt, FileRole, FileSource, KeyError, KeyManifest, KeyStore, KeygenEvent,
-    KeygenOptions, KeygenReport, MANIFEST_FILE, RECEIPT_FILE,
+    check, generate, FileRole, FileSource, KeyError, KeyManifest, KeyStore, KeygenEvent, KeygenOptions,
+    KeygenReport, MANIFEST_FILE, RECEIPT_FILE,
 };
-use ingot_test_set::TestSet;
 
-fn set() -> TestSet {
-    TestSet::new(9)
-}
+mod support;
 
-fn receipt() -> BuildReceipt {
-    BuildReceipt {
-        version: "0".into(),
-        commit: None,
-        rustc: "rustc".into(),
-        crates: Default::default(),
-        made_at_unix: 0,
-    }
-}
-
-fn options() -> KeygenOptions<'static> {
-    KeygenOptions {
-        threads: 2,
-        max_ram_bytes: 1 << 30,
-        only: &[],
-        vks: None,
-        keep_setup_keys: true,
-        stop: &|| false,
-        on_event: &|_| {},
-    }
-}
+use support::{options, receipt, set};
 
 fn make(dir: &Path) -> KeygenReport {
     generate(&set(), dir, None, &receipt(), options()).unwrap()

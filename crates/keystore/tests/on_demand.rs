@@ -14,36 +14,17 @@ use std::{
 
 use ingot_circuit_set::{CircuitSet, VkSource};
 use ingot_keystore::{
-    check, generate, BuildReceipt, EmbeddedFiles, FileRole, FileSource, KeyError, KeyManifest, KeyStore,
-    KeygenEvent, KeygenOptions, OnDemandKeys, Progress,
+    check, generate, EmbeddedFiles, FileRole, FileSource, KeyError, KeyManifest, KeyStore, KeygenEvent,
+    KeygenOptions, OnDemandKeys, Progress,
 };
-use ingot_test_set::TestSet;
 use ingot_types::CircuitKey;
 
-fn set() -> TestSet {
-    TestSet::new(9)
-}
+mod support;
 
-fn receipt() -> BuildReceipt {
-    BuildReceipt {
-        version: "0".into(),
-        commit: None,
-        rustc: "rustc".into(),
-        crates: Default::default(),
-        made_at_unix: 0,
-    }
-}
+use support::{receipt, set};
 
 fn options() -> KeygenOptions<'static> {
-    KeygenOptions {
-        threads: 1,
-        max_ram_bytes: 1 << 30,
-        only: &[],
-        vks: None,
-        keep_setup_keys: true,
-        stop: &|| false,
-        on_event: &|_| {},
-    }
+    KeygenOptions { threads: 1, ..support::options() }
 }
 
 /// A manifest, and its verification keys and hints as an executable carries them.

@@ -62,11 +62,7 @@ impl Checker {
         self.assembly.witness = Some(witness);
         let check = AssertUnwindSafe(|| self.assembly.check_if_satisfied(&self.worker));
         catch_unwind(check).or_else(|panic| {
-            let text = panic
-                .downcast_ref::<String>()
-                .cloned()
-                .or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).to_owned()))
-                .unwrap_or_default();
+            let text = ingot_types::panic_text(&*panic).unwrap_or_default();
             if text.starts_with("Unsatisfied at row") {
                 Ok(false)
             } else {

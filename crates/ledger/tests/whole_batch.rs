@@ -6,15 +6,15 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::{Arc, Mutex},
+    sync::Mutex,
     time::Instant,
 };
 
 use boojum::{cs::implementations::pow::NoPow, field::Field};
 use ingot_circuit_set::{
     encode,
-    field::{Proof, Transcript, TreeHasher, Vk, Worker, F},
-    AggregationJob, CircuitSet, CircuitSink, ProofSlot, ProofSource, SetError, SetupKey, VkSource,
+    field::{Proof, Transcript, TreeHasher, Worker, F},
+    AggregationJob, CircuitSet, ProofSlot, SetupKey,
 };
 use ingot_ledger::{
     native::sample,
@@ -23,43 +23,8 @@ use ingot_ledger::{
     LedgerSet,
 };
 use ingot_prover::{prove_with_library, Prepared};
-use ingot_types::{AggregationRound, CircuitId, CircuitKey, RetryClass};
-
-#[derive(Default)]
-struct Keys(Mutex<HashMap<CircuitKey, Arc<Vk>>>);
-
-impl VkSource for Keys {
-    fn vk(&self, key: CircuitKey) -> Result<Arc<Vk>, SetError> {
-        self.0.lock().unwrap().get(&key).cloned().ok_or(SetError::Source {
-            what: format!("key {key}"),
-            reason: "not made yet".into(),
-            retry: RetryClass::Deterministic,
-        })
-    }
-}
-
-#[derive(Default)]
-struct Sink(Vec<(CircuitId, u32, Vec<u8>)>);
-
-impl CircuitSink for Sink {
-    fn basic_circuit(
-        &mut self,
-        circuit_id: CircuitId,
-        sequence: u32,
-        circuit: &[u8],
-    ) -> Result<(), SetError> {
-        self.0.push((circuit_id, sequence, circuit.to_vec()));
-        Ok(())
-    }
-}
-
-struct Proofs(HashMap<ProofSlot, Proof>);
-
-impl ProofSource for Proofs {
-    fn proof(&mut self, slot: ProofSlot) -> Result<Proof, SetError> {
-        Ok(self.0[&slot].clone())
-    }
-}
+use ingot_test_set::{Keys, Proofs, Sink};
+use ingot_types::{AggregationRound, CircuitKey};
 
 struct Run {
     set: LedgerSet,
@@ -83,7 +48,7 @@ impl Run {
             let made = run.set.setup(circuit.key, &run.keys, &run.worker).unwrap();
             println!("key {} {}: {:?}", circuit.key, circuit.name, start.elapsed());
             assert_eq!(made.hint.final_trace_len, 1 << circuit.trace_len_log2);
-            run.keys.0.lock().unwrap().insert(circuit.key, Arc::new(made.vk.clone()));
+            run.keys.insert(circuit.key, made.vk.clone());
             run.setup.insert(circuit.key, made);
         }
         run
@@ -126,7 +91,7 @@ impl Run {
     fn batch(&self, inputs: &[u8]) -> (Proof, usize) {
         let mut sink = Sink::default();
         let aggregation = self.set.basic_circuits(inputs, &self.keys, &mut sink).unwrap();
-        let mut proofs = Proofs(HashMap::new());
+        let mut proofs = Proofs::default();
         let mut counts = BTreeMap::new();
         for (circuit_id, sequence, circuit) in sink.0 {
             let key = CircuitKey { round: AggregationRound::Basic, circuit_id };

@@ -181,6 +181,5 @@ impl ContainerError {
 
 /// The text of a panic.
 pub(crate) fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|s| (*s).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".into())
+    ingot_types::panic_text(panic).unwrap_or_else(|| "no message".into())
 }

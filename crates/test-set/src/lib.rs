@@ -7,7 +7,9 @@
 #![feature(generic_const_exprs)]
 
 mod circuit;
+mod memory;
 mod set;
 
 pub use circuit::Chain;
+pub use memory::{Keys, Proofs, Sink};
 pub use set::{TestBatch, TestSet};

@@ -200,7 +200,6 @@ fn heap(content: &[(u64, zkevm_test_harness::ethereum_types::U256)]) -> Vec<u8> 
 
 /// The text of a panic.
 fn message(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|s| (*s).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned())
+    ingot_types::panic_text(panic)
         .unwrap_or_else(|| "the virtual machine or a thread of its witness generation panicked".into())
 }

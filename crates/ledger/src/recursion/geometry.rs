@@ -27,7 +27,7 @@ use crate::gadgets::geometry::POSEIDON_GEOMETRY;
 pub struct RecursionGates;
 
 /// `num_repetitions` instances in a row, in columns of their own.
-fn columns(num_repetitions: usize) -> GatePlacementStrategy {
+pub fn columns(num_repetitions: usize) -> GatePlacementStrategy {
     // Sharing constants across repetitions breaks the CPU prover for gates that have them.
     GatePlacementStrategy::UseSpecializedColumns { num_repetitions, share_constants: false }
 }
@@ -41,23 +41,53 @@ impl CircuitBuilder<F> for RecursionGates {
         LookupParameters::NoLookup
     }
 
-    /// Every gate allowed here is used by every recursion circuit (setup refuses one that is not), which makes the
-    /// selectors of leaf and node the same.
     fn configure_builder<T: CsBuilderImpl<F, T>, GC: GateConfigurationHolder<F>, TB: StaticToolboxHolder>(
         builder: CsBuilder<T, F, GC, TB>,
     ) -> CsBuilder<T, F, impl GateConfigurationHolder<F>, impl StaticToolboxHolder> {
-        let general = GatePlacementStrategy::UseGeneralPurposeColumns;
-        let builder = ConstantsAllocatorGate::configure_builder(builder, general);
-        let builder = BooleanConstraintGate::configure_builder(builder, general);
-        let builder = RoundFunction::configure_builder(builder, general);
-        let builder = ZeroCheckGate::configure_builder(builder, general, true);
-        let builder = FmaGateInBaseFieldWithoutConstant::configure_builder(builder, columns(7));
-        let builder = FmaGateInExtensionWithoutConstant::<F, Ext>::configure_builder(builder, columns(4));
-        let builder = SelectionGate::configure_builder(builder, columns(1));
-        let builder = ParallelSelectionGate::<4>::configure_builder(builder, columns(1));
-        let builder = ConditionalSwapGate::<4>::configure_builder(builder, general);
-        let builder = PublicInputGate::configure_builder(builder, general);
-        let builder = ReductionGate::<F, 4>::configure_builder(builder, general);
-        NopGate::configure_builder(builder, general)
+        let placements = VerifierPlacements {
+            base_fma: columns(7),
+            extension_fma: columns(4),
+            selection: columns(1),
+            parallel_selection: columns(1),
+        };
+        configure_verifier(builder, placements)
     }
+}
+
+/// Where the gates stand that a verifying circuit may give columns of their own.
+#[derive(Clone, Copy, Debug)]
+pub struct VerifierPlacements {
+    /// Multiplications in the base field.
+    pub base_fma: GatePlacementStrategy,
+    /// Multiplications in the extension.
+    pub extension_fma: GatePlacementStrategy,
+    /// Selections of one element.
+    pub selection: GatePlacementStrategy,
+    /// Selections of four elements.
+    pub parallel_selection: GatePlacementStrategy,
+}
+
+/// The gates of a circuit that verifies proofs, in the order that its keys depend on. All but those placed by `placements`
+/// share the general-purpose columns.
+///
+/// Every gate allowed here is used by every such circuit (setup refuses one that is not), which makes the selectors of leaf
+/// and node the same.
+pub fn configure_verifier<T: CsBuilderImpl<F, T>, GC: GateConfigurationHolder<F>, TB: StaticToolboxHolder>(
+    builder: CsBuilder<T, F, GC, TB>,
+    placements: VerifierPlacements,
+) -> CsBuilder<T, F, impl GateConfigurationHolder<F>, impl StaticToolboxHolder> {
+    let general = GatePlacementStrategy::UseGeneralPurposeColumns;
+    let builder = ConstantsAllocatorGate::configure_builder(builder, general);
+    let builder = BooleanConstraintGate::configure_builder(builder, general);
+    let builder = RoundFunction::configure_builder(builder, general);
+    let builder = ZeroCheckGate::configure_builder(builder, general, true);
+    let builder = FmaGateInBaseFieldWithoutConstant::configure_builder(builder, placements.base_fma);
+    let builder =
+        FmaGateInExtensionWithoutConstant::<F, Ext>::configure_builder(builder, placements.extension_fma);
+    let builder = SelectionGate::configure_builder(builder, placements.selection);
+    let builder = ParallelSelectionGate::<4>::configure_builder(builder, placements.parallel_selection);
+    let builder = ConditionalSwapGate::<4>::configure_builder(builder, general);
+    let builder = PublicInputGate::configure_builder(builder, general);
+    let builder = ReductionGate::<F, 4>::configure_builder(builder, general);
+    NopGate::configure_builder(builder, general)
 }

@@ -6,21 +6,17 @@ use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpStream},
     path::Path,
-    sync::{Arc, Mutex, OnceLock},
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
 use ingot_artifacts::Blake3;
-use ingot_circuit_set::{
-    encode,
-    field::{Proof, Vk, Worker},
-    AggregationJob, CircuitSet, CircuitSink, ProofSlot, ProofSource, SetError, SetupKey, VkSource,
-};
+use ingot_circuit_set::{encode, field::Worker, AggregationJob, CircuitSet, ProofSlot, SetupKey};
 use ingot_core_api::{BatchFormat, FormatError, HttpClient};
 use ingot_proof_data_handler::{CircuitChecker, ProofDataHandler, ProofDataHandlerConfig};
 use ingot_prover::{Prepared, ProofHeader, StoredProof};
-use ingot_test_set::{TestBatch, TestSet};
-use ingot_types::{AggregationRound, BatchId, BatchNumber, ChainId, CircuitId, CircuitKey, RetryClass};
+use ingot_test_set::{Keys, Proofs, Sink, TestBatch, TestSet};
+use ingot_types::{AggregationRound, BatchId, BatchNumber, ChainId, CircuitKey};
 
 pub const CHAIN: u64 = 270;
 
@@ -42,37 +38,6 @@ impl BatchFormat for TestFormat {
     }
 }
 
-#[derive(Default)]
-pub struct Keys(Mutex<HashMap<CircuitKey, Arc<Vk>>>);
-
-impl VkSource for Keys {
-    fn vk(&self, key: CircuitKey) -> Result<Arc<Vk>, SetError> {
-        self.0.lock().unwrap().get(&key).cloned().ok_or(SetError::Source {
-            what: format!("key {key}"),
-            reason: "not made yet".into(),
-            retry: RetryClass::Deterministic,
-        })
-    }
-}
-
-#[derive(Default)]
-struct Sink(Vec<(CircuitId, u32, Vec<u8>)>);
-
-impl CircuitSink for Sink {
-    fn basic_circuit(&mut self, id: CircuitId, sequence: u32, circuit: &[u8]) -> Result<(), SetError> {
-        self.0.push((id, sequence, circuit.to_vec()));
-        Ok(())
-    }
-}
-
-struct Proofs(HashMap<ProofSlot, Proof>);
-
-impl ProofSource for Proofs {
-    fn proof(&mut self, slot: ProofSlot) -> Result<Proof, SetError> {
-        Ok(self.0[&slot].clone())
-    }
-}
-
 /// The circuits with their keys.
 pub struct World {
     pub set: Arc<TestSet>,
@@ -87,7 +52,7 @@ pub fn world() -> &'static World {
         let mut setup = HashMap::new();
         for circuit in set.circuits() {
             let made = set.setup(circuit.key, &*vks, &worker).unwrap();
-            vks.0.lock().unwrap().insert(circuit.key, Arc::new(made.vk.clone()));
+            vks.insert(circuit.key, made.vk.clone());
             setup.insert(circuit.key, made);
         }
         World { set, vks, setup }
@@ -107,7 +72,7 @@ pub fn proved(n: u32) -> Vec<u8> {
     };
     let mut sink = Sink::default();
     let aggregation = set.basic_circuits(&inputs(n), &**vks, &mut sink).unwrap();
-    let (mut proofs, mut counts) = (Proofs(HashMap::new()), BTreeMap::new());
+    let (mut proofs, mut counts) = (Proofs::default(), BTreeMap::new());
     for (circuit_id, sequence, circuit) in sink.0 {
         *counts.entry(circuit_id).or_insert(0) += 1;
         let slot = ProofSlot { round: AggregationRound::Basic, circuit_id, depth: 0, sequence };

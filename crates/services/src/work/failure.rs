@@ -94,8 +94,7 @@ fn class_of_panic(message: &str) -> RetryClass {
 }
 
 fn panic_message(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|s| (*s).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".into())
+    ingot_types::panic_text(panic).unwrap_or_else(|| "no message".into())
 }
 
 #[cfg(test)]

@@ -1,20 +1,15 @@
 //! Columns and gates of the compression circuits.
 
-use boojum::{
-    cs::{
-        cs_builder::{CsBuilder, CsBuilderImpl},
-        gates::{
-            BooleanConstraintGate, ConditionalSwapGate, ConstantsAllocatorGate,
-            FmaGateInBaseFieldWithoutConstant, FmaGateInExtensionWithoutConstant, NopGate,
-            ParallelSelectionGate, PublicInputGate, ReductionGate, SelectionGate, ZeroCheckGate,
-        },
-        traits::{circuit::CircuitBuilder, gate::GatePlacementStrategy},
-        CSGeometry, GateConfigurationHolder, LookupParameters, StaticToolboxHolder,
-    },
-    gadgets::traits::round_function::BuildableCircuitRoundFunction,
+use boojum::cs::{
+    cs_builder::{CsBuilder, CsBuilderImpl},
+    traits::{circuit::CircuitBuilder, gate::GatePlacementStrategy},
+    CSGeometry, GateConfigurationHolder, LookupParameters, StaticToolboxHolder,
 };
-use ingot_circuit_set::field::{Ext, RoundFunction, F};
-use ingot_ledger::gadgets::geometry::POSEIDON_GEOMETRY;
+use ingot_circuit_set::field::F;
+use ingot_ledger::{
+    gadgets::geometry::POSEIDON_GEOMETRY,
+    recursion::geometry::{columns, configure_verifier, VerifierPlacements},
+};
 
 /// The first step's: those of the circuits that it verifies.
 pub type FirstGates = ingot_ledger::recursion::RecursionGates;
@@ -23,11 +18,6 @@ pub type FirstGates = ingot_ledger::recursion::RecursionGates;
 /// own as 2^13 rows demand.
 #[derive(Clone, Copy, Debug)]
 pub struct LastGates;
-
-/// `num_repetitions` instances in a row, in columns of their own.
-fn columns(num_repetitions: usize) -> GatePlacementStrategy {
-    GatePlacementStrategy::UseSpecializedColumns { num_repetitions, share_constants: false }
-}
 
 impl CircuitBuilder<F> for LastGates {
     fn geometry() -> CSGeometry {
@@ -42,17 +32,12 @@ impl CircuitBuilder<F> for LastGates {
         builder: CsBuilder<T, F, GC, TB>,
     ) -> CsBuilder<T, F, impl GateConfigurationHolder<F>, impl StaticToolboxHolder> {
         let general = GatePlacementStrategy::UseGeneralPurposeColumns;
-        let builder = ConstantsAllocatorGate::configure_builder(builder, general);
-        let builder = BooleanConstraintGate::configure_builder(builder, general);
-        let builder = RoundFunction::configure_builder(builder, general);
-        let builder = ZeroCheckGate::configure_builder(builder, general, true);
-        let builder = FmaGateInBaseFieldWithoutConstant::configure_builder(builder, columns(6));
-        let builder = FmaGateInExtensionWithoutConstant::<F, Ext>::configure_builder(builder, columns(3));
-        let builder = SelectionGate::configure_builder(builder, general);
-        let builder = ParallelSelectionGate::<4>::configure_builder(builder, general);
-        let builder = ConditionalSwapGate::<4>::configure_builder(builder, general);
-        let builder = PublicInputGate::configure_builder(builder, general);
-        let builder = ReductionGate::<F, 4>::configure_builder(builder, general);
-        NopGate::configure_builder(builder, general)
+        let placements = VerifierPlacements {
+            base_fma: columns(6),
+            extension_fma: columns(3),
+            selection: general,
+            parallel_selection: general,
+        };
+        configure_verifier(builder, placements)
     }
 }

@@ -110,11 +110,7 @@ impl<H: TreeHasher<F>> CompressionKey<H> {
         };
         let made = catch_unwind(AssertUnwindSafe(make)).map_err(|panic| SnarkError::Panicked {
             step,
-            message: panic
-                .downcast_ref::<String>()
-                .cloned()
-                .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
-                .unwrap_or_default(),
+            message: ingot_types::panic_text(&*panic).unwrap_or_default(),
         })?;
         let proof = made.ok_or_else(|| SetError::Inconsistent("synthesis made no witness".into()))?;
         match verifier::<C>().verify::<H, T, P>((), &self.vk, &proof) {
